@@ -1,0 +1,154 @@
+"""containerd, driven by its own client ctr."""
+
+import json
+import subprocess
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.clients.engines.engine import SYSTEM_PATH, Engine, Inspection, Service
+from tests.clients.engines.errors import CommandError, EngineError, Refused
+from tests.clients.engines.namespace import wait_until
+from tests.clients.engines.network import loopback
+
+SETTINGS = """\
+version = 2
+root = "{root}"
+state = "/run/containerd"
+disabled_plugins = ["io.containerd.grpc.v1.cri"]
+"""
+
+# A static program, bound into a container to keep it alive.
+IDLER = Path("/bin/busybox")
+IDLER_INSIDE = "/.idler/busybox"
+
+
+class Containerd(Engine):
+    """A private containerd with the overlayfs snapshotter."""
+
+    programs = ("containerd", "ctr", "containerd-shim-runc-v2", "runc", "busybox")
+
+    def __init__(self, state: Path, *, path: str = SYSTEM_PATH) -> None:
+        super().__init__(state, path=path)
+        self._daemon: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        super().start()
+        settings = self.state / "config.toml"
+        settings.write_text(SETTINGS.format(root=self.state / "root"))
+        # The shell makes itself containerd, so that the pid it writes is that of containerd inside the namespace.
+        start = f'echo $$ >/run/containerd.pid; exec containerd --config "{settings}"'
+        self._daemon = self.namespace.spawn(["sh", "-c", start], log=self.state / "log")
+        wait_until(self._answers, what="containerd answers")
+
+    def stop(self) -> None:
+        if self._daemon:
+            self.namespace.run(["sh", "-c", 'kill "$(cat /run/containerd.pid)"'])
+            self._daemon.wait(timeout=30)
+        super().stop()
+
+    def load(self, archive: Path) -> list[str]:
+        before = self._targets()
+        try:
+            self._ctr("images", "import", str(archive))
+            references = sorted(dict(self._targets().items() - before.items()))
+            for reference in references:
+                self.inspect(reference)
+                # Complete: every blob is there. Unpacked: so is the root file system.
+                check = self._ctr("images", "check", f"name=={reference}").splitlines()[1:]
+                if len(check) != 1 or " complete " not in check[0] or not check[0].rstrip().endswith("true"):
+                    raise Refused(f"ctr images check after the import of {archive}: {check}")
+        except CommandError as error:
+            raise Refused(str(error)) from error
+        if not references:
+            raise Refused(f"ctr images import of {archive} made no new name")
+        return references
+
+    def run(
+        self, reference: str, argv: Sequence[str] = (), *, user: str | None = None, entrypoint: str | None = None
+    ) -> str:
+        if entrypoint:
+            raise NotImplementedError("ctr cannot replace an entrypoint")
+        name = f"run-{uuid.uuid4().hex}"
+        return self._run_as(name, reference, argv, user) if user else self._ctr("run", "--rm", reference, name, *argv)
+
+    def _run_as(self, name: str, reference: str, argv: Sequence[str], user: str) -> str:
+        # `ctr run --user` came with containerd 1.7; `ctr tasks exec --user` is older, but wants a container that runs.
+        config = self.inspect(reference).config
+        command = [*(config.get("Entrypoint") or []), *(argv or config.get("Cmd") or [])]
+        mount = f"--mount=type=bind,src={IDLER.resolve()},dst={IDLER_INSIDE},options=bind:ro"
+        self._ctr("run", "--detach", mount, reference, name, IDLER_INSIDE, "sleep", "600")
+        try:
+            return self._ctr("tasks", "exec", "--exec-id=1", f"--user={user}", name, *command)
+        finally:
+            self._remove(name)
+
+    @contextmanager
+    def serve(self, reference: str) -> Iterator[Service]:
+        name = f"service-{uuid.uuid4().hex}"
+        log = Path("/run") / f"{name}.log"
+        with loopback(self.namespace) as network:
+            options = ["--detach", f"--log-uri=file://{log}", f"--with-ns=network:{network}"]
+            self._ctr("run", *options, reference, name)
+            try:
+                yield Service(self.namespace, network, name)
+            except EngineError as error:
+                logs = self.namespace.attempt(["cat", str(log)])
+                error.add_note(f"log of the container:\n{logs.stdout.decode(errors='replace')}")
+                raise
+            finally:
+                self._remove(name)
+
+    def inspect(self, reference: str) -> Inspection:
+        config = self._blob(self._manifest(reference)["config"]["digest"])
+        return Inspection(
+            created=config["created"],
+            architecture=config["architecture"],
+            config=config.get("config") or {},
+            diff_ids=config["rootfs"]["diff_ids"],
+            history=config.get("history") or [],
+        )
+
+    def save(self, reference: str, to: Path) -> None:
+        self._ctr("images", "export", str(to), reference)
+
+    def reset(self) -> None:
+        containers = self._ctr("containers", "ls", "--quiet").split()
+        if containers:
+            self._ctr("containers", "rm", *containers)
+        targets = self._targets()
+        if targets:
+            # --sync: wait for the garbage collector, which removes blobs and snapshots.
+            self._ctr("images", "rm", "--sync", *targets)
+        left = self._ctr("content", "ls", "--quiet").split()
+        if left:
+            raise EngineError(f"containerd keeps blobs: {left}")
+
+    def _remove(self, container: str) -> None:
+        self._ctr("tasks", "rm", "--force", container)
+        self._ctr("containers", "rm", container)
+
+    def _targets(self) -> dict[str, str]:
+        """Names of the images, and the digests they stand for."""
+        rows = [line.split() for line in self._ctr("images", "ls").splitlines()[1:]]
+        return {row[0]: row[2] for row in rows}
+
+    def _manifest(self, reference: str) -> dict[str, Any]:
+        document = self._blob(self._targets()[reference])
+        # An index lists one manifest a platform; ours hold one.
+        return document if "config" in document else self._blob(document["manifests"][0]["digest"])
+
+    def _blob(self, digest: str) -> dict[str, Any]:
+        blob: dict[str, Any] = json.loads(self._ctr("content", "get", digest))
+        return blob
+
+    def _answers(self) -> bool:
+        assert self._daemon
+        if self._daemon.poll() is not None:
+            raise EngineError(f"containerd has ended:\n{(self.state / 'log').read_text()}")
+        return self.namespace.attempt(["ctr", "--connect-timeout=1s", "version"]).returncode == 0
+
+    def _ctr(self, *argv: str) -> str:
+        return self.namespace.run(["ctr", *argv])

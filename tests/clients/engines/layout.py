@@ -1,0 +1,160 @@
+"""No daemon at all: skopeo copies to an OCI layout, umoci unpacks that, and an OCI runtime runs the bundle."""
+
+import json
+import shutil
+import tarfile
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.clients.engines.engine import SYSTEM_PATH, Engine, Inspection, Service, familiar
+from tests.clients.engines.errors import CommandError, EngineError, Refused
+from tests.clients.engines.network import loopback
+
+
+class Layout(Engine):
+    """skopeo, umoci and `runtime` (crun or runc); skopeo reads archives by `transport`: docker-archive or oci-archive.
+
+    Every reference has a layout of its own. The file systems have the owners that umoci gave them.
+    """
+
+    programs = ("skopeo", "umoci")
+
+    def __init__(
+        self, state: Path, *, path: str = SYSTEM_PATH, transport: str = "docker-archive", runtime: str = "crun"
+    ) -> None:
+        super().__init__(state, path=path)
+        self.transport = transport
+        self.runtime = runtime
+        self.programs = (*type(self).programs, runtime)  # type: ignore[misc]
+
+    def load(self, archive: Path) -> list[str]:
+        try:
+            sources = self._sources(archive)
+            for reference, source in sources.items():
+                self._skopeo("copy", source, self._layout(reference))
+                # skopeo compares no diff_id of what it copies from a layout; umoci compares all when it unpacks.
+                self._bundle(reference)
+        except CommandError as error:
+            raise Refused(str(error)) from error
+        if not sources:
+            raise Refused(f"skopeo finds no image in {archive}")
+        return list(sources)
+
+    def load_layout(self, layout: Path) -> str:
+        """Copy an OCI layout folder that holds one image, and return its reference."""
+        reference = f"layout-{uuid.uuid4().hex}:copied"
+        try:
+            self._skopeo("copy", f"oci:{layout}", self._layout(reference))
+            self._bundle(reference)
+        except CommandError as error:
+            raise Refused(str(error)) from error
+        return reference
+
+    def run(
+        self, reference: str, argv: Sequence[str] = (), *, user: str | None = None, entrypoint: str | None = None
+    ) -> str:
+        name = f"run-{uuid.uuid4().hex}"
+        self._configure(reference, argv, user=user, entrypoint=entrypoint)
+        return self._run("run", f"--bundle={self._bundle(reference)}", name)
+
+    @contextmanager
+    def serve(self, reference: str) -> Iterator[Service]:
+        name = f"service-{uuid.uuid4().hex}"
+        log = self.state / f"{name}.log"
+        with loopback(self.namespace) as network:
+            self._configure(reference, (), network=network)
+            bundle = f"--bundle={self._bundle(reference)}"
+            process = self.namespace.spawn([self.runtime, "run", bundle, name], log=log)
+            try:
+                yield Service(self.namespace, network, name)
+            except EngineError as error:
+                error.add_note(f"log of the container:\n{log.read_text(errors='replace')}")
+                raise
+            finally:
+                # A service that has ended by itself is gone already: `ask` has told.
+                self.namespace.attempt([self.runtime, "kill", name, "KILL"])
+                process.wait(timeout=30)
+
+    def inspect(self, reference: str) -> Inspection:
+        config = json.loads(self._skopeo("inspect", "--config", "--raw", self._layout(reference)))
+        return Inspection(
+            created=config["created"],
+            architecture=config["architecture"],
+            config=config.get("config") or {},
+            diff_ids=config["rootfs"]["diff_ids"],
+            history=config.get("history") or [],
+        )
+
+    def save(self, reference: str, to: Path) -> None:
+        self._skopeo("copy", self._layout(reference), f"{self.transport}:{to}:{reference}")
+
+    def reset(self) -> None:
+        for folder in (self.state / "layouts", self.state / "bundles"):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _sources(self, archive: Path) -> dict[str, str]:
+        """References in an archive, and skopeo's names for these images."""
+        if self.transport == "docker-archive":
+            tags = json.loads(self._skopeo("list-tags", f"docker-archive:{archive}"))["Tags"]
+            return {familiar(tag): f"docker-archive:{archive}:{tag}" for tag in tags or []}
+        # skopeo lists nothing of these. Their index has full names, or what `save` above has given as a tag.
+        with tarfile.open(archive) as tar:
+            index = tar.extractfile("index.json")
+            assert index
+            [annotations] = [manifest["annotations"] for manifest in json.load(index)["manifests"]]
+        tag = annotations["org.opencontainers.image.ref.name"]
+        return {familiar(annotations.get("io.containerd.image.name", tag)): f"oci-archive:{archive}:{tag}"}
+
+    def _layout(self, reference: str) -> str:
+        return f"oci:{self._layout_folder(reference)}:image"
+
+    def _layout_folder(self, reference: str) -> Path:
+        folder = self.state / "layouts" / reference.replace("/", "_").replace(":", "_")
+        folder.parent.mkdir(exist_ok=True)
+        return folder
+
+    def _bundle(self, reference: str) -> Path:
+        bundle = self.state / "bundles" / reference.replace("/", "_").replace(":", "_")
+        if not bundle.exists():
+            bundle.parent.mkdir(exist_ok=True)
+            self.namespace.run(["umoci", "unpack", "--image", f"{self._layout_folder(reference)}:image", str(bundle)])
+            shutil.copy(bundle / "config.json", bundle / "config.as-unpacked.json")
+        return bundle
+
+    def _configure(
+        self,
+        reference: str,
+        argv: Sequence[str],
+        *,
+        user: str | None = None,
+        entrypoint: str | None = None,
+        network: str | None = None,
+    ) -> None:
+        """Write the bundle's config.json for one run."""
+        bundle = self._bundle(reference)
+        spec: dict[str, Any] = json.loads((bundle / "config.as-unpacked.json").read_text())
+        image = self.inspect(reference).config
+        command = list(argv) or image.get("Cmd") or []
+        process = spec["process"]
+        process["args"] = [entrypoint, *argv] if entrypoint else [*(image.get("Entrypoint") or []), *command]
+        process["terminal"] = False
+        # A confined root may not raise limits.
+        process["rlimits"] = []
+        if user:
+            uid, _, gid = user.partition(":")
+            process["user"] = {"uid": int(uid), "gid": int(gid or 0)}
+        if network:
+            for namespace in spec["linux"]["namespaces"]:
+                if namespace["type"] == "network":
+                    namespace["path"] = network
+        (bundle / "config.json").write_text(json.dumps(spec))
+
+    def _run(self, *argv: str) -> str:
+        return self.namespace.run([self.runtime, *argv])
+
+    def _skopeo(self, *argv: str) -> str:
+        # The policy of the host says which signatures it wants; the tests' images have none.
+        return self.namespace.run(["skopeo", "--insecure-policy", *argv])
