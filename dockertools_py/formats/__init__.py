@@ -1,0 +1,1 @@
+"""Reading and writing image archives and OCI layouts."""

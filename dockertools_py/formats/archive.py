@@ -1,0 +1,51 @@
+"""Writing a bundle as one tar that is an OCI layout and a docker archive at once.
+
+It is the only form that all of Docker (20.10 to 28, both stores), Podman, containerd and skopeo take. The tar is not
+compressed (ctr before 2 and Podman 4 refuse that), its layers may be. The small files come first, so that a reader knows
+everything before the first layer; there are no links, which Podman and containerd do not follow.
+"""
+
+from collections.abc import Callable, Iterator
+
+from dockertools_py.formats.output import Output
+from dockertools_py.model.entry import Entry, Kind
+from dockertools_py.pack.bundle import OCI_LAYOUT, Bundle
+from dockertools_py.pack.layer import BlobSource, Layer
+from dockertools_py.pack.tar import END, header, padding
+from dockertools_py.pack.verified import Buffer
+
+Produce = Callable[[Layer], Iterator[Buffer]]
+"""Makes the uncompressed tar of a layer, checked against its diff_id."""
+
+MODE = 0o644
+
+
+def write_archive(bundle: Bundle, out: Output, produce: Produce, *, docker: bool = True) -> None:
+    """Write the archive; without `docker` the `manifest.json` is left out and it is an OCI layout only."""
+    _member(out, "oci-layout", OCI_LAYOUT)
+    _member(out, "index.json", bundle.index)
+    if docker:
+        _member(out, "manifest.json", bundle.archive_manifest)
+    for blob in bundle.blobs:
+        size = blob.descriptor.size
+        match blob.content:
+            case bytes(data):
+                _member(out, blob.member_name(), data)
+            case BlobSource() as source:
+                out.write(_header(blob.member_name(), size))
+                out.copy(source)
+                out.write(bytes(padding(size)))
+            case Layer() as layer:
+                out.write(_header(blob.member_name(), size))
+                for chunk in produce(layer):
+                    out.write(chunk)
+                out.write(bytes(padding(size)))
+    out.write(END)
+
+
+def _header(name: str, size: int) -> bytes:
+    return header(Entry(name.encode(), Kind.FILE, MODE, size=size))
+
+
+def _member(out: Output, name: str, data: bytes) -> None:
+    out.write(_header(name, len(data)) + data + bytes(padding(len(data))))

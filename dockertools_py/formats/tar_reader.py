@@ -1,0 +1,261 @@
+"""Reading tar members, of our own archives and of anybody's: every field is hostile until checked.
+
+Understood are v7, ustar, pax (global and local records) and GNU (long names and links, base-256 numbers). Content is not
+read here: a member says where its bytes are, and whoever wants them reads that range.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import BinaryIO, Protocol
+
+from dockertools_py.errors import DockertoolsError, shown
+from dockertools_py.model.entry import Kind
+from dockertools_py.pack.tar import BLOCK, MAX_PATH, padding
+from dockertools_py.pack.verified import Buffer
+
+MAX_EXTENSION = 1 << 20
+"""Bytes of one pax or GNU extension header: names are at most 4 KiB, xattrs 64 KiB each."""
+MAX_MEMBERS = 5_000_000
+MAX_SIZE = 1 << 60
+
+_LOCAL, _GLOBAL, _LONG_NAME, _LONG_LINK, _VOLUME = b"x", b"g", b"L", b"K", b"V"
+_FILES = (b"\0", b"0", b"7")
+
+
+class ByteStream(Protocol):
+    """Where a tar is read from: `offset` is how many bytes are behind us."""
+
+    offset: int
+
+    def read(self, count: int) -> bytes:
+        """The next `count` bytes, fewer only at the end."""
+
+    def skip(self, count: int) -> None:
+        """Go on by `count` bytes; reaching beyond the end is noticed at the next read."""
+
+
+class FileStream:
+    """A seekable file: skipping costs nothing."""
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self._file, self._size, self.offset = file, size, 0
+
+    def read(self, count: int) -> bytes:
+        """See ByteStream."""
+        data = self._file.read(count)
+        self.offset += len(data)
+        return data
+
+    def skip(self, count: int) -> None:
+        """See ByteStream."""
+        self.offset += count
+        if self.offset > self._size:
+            raise DockertoolsError(f"the tar ends {self.offset - self._size} bytes too early")
+        self._file.seek(self.offset)
+
+
+class ChunkStream:
+    """Chunks that come one after the other, as from a decompressor."""
+
+    def __init__(self, chunks: Iterable[Buffer]) -> None:
+        self._chunks, self._rest, self.offset = iter(chunks), memoryview(b""), 0
+
+    def read(self, count: int) -> bytes:
+        """See ByteStream."""
+        if len(self._rest) >= count:  # nearly always: a header is within the chunk
+            data = bytes(self._rest[:count])
+            self._rest = self._rest[count:]
+        else:
+            parts = []
+            while count and (part := self._take(count)):
+                parts.append(bytes(part))
+                count -= len(part)
+            data = b"".join(parts)
+            self.offset += len(data)
+            return data
+        self.offset += count
+        return data
+
+    def skip(self, count: int) -> None:
+        """See ByteStream."""
+        while count:
+            part = self._take(count)
+            if not part:
+                raise DockertoolsError(f"the tar ends {count} bytes too early")
+            count -= len(part)
+            self.offset += len(part)
+
+    def drain(self) -> None:
+        """Read what is left, so that a check further up sees the end."""
+        while part := self._take(1 << 30):
+            self.offset += len(part)
+
+    def _take(self, count: int) -> memoryview:
+        while not self._rest:
+            try:
+                self._rest = memoryview(next(self._chunks))
+            except StopIteration:
+                return memoryview(b"")
+        part, self._rest = self._rest[:count], self._rest[count:]
+        return part
+
+
+@dataclass(frozen=True, slots=True)
+class TarMember:
+    """A member as its headers say; `offset` is where its `size` bytes of content begin."""
+
+    name: bytes
+    kind: Kind
+    mode: int
+    uid: int
+    gid: int
+    mtime: int
+    size: int
+    link: bytes
+    device: tuple[int, int]
+    offset: int
+    records: tuple[tuple[str, bytes], ...] = ()
+    """Pax records that apply, sorted by key."""
+
+
+def members(stream: ByteStream) -> Iterator[TarMember]:
+    """All members up to the end of the archive. Raises DockertoolsError for anything that is no tar."""
+    for_all: dict[str, bytes] = {}
+    for_next: dict[str, bytes] = {}
+    count = 0
+    while (block := _block(stream)) is not None:
+        typeflag, size = block[156:157], _number(block[124:136], "size")
+        if not 0 <= size <= MAX_SIZE:
+            raise DockertoolsError(f"a member of {size} bytes at byte {stream.offset - BLOCK}")
+        if typeflag in (_LOCAL, _GLOBAL, _LONG_NAME, _LONG_LINK):
+            data = _extension(stream, size)
+            match typeflag:
+                case b"L":
+                    for_next["path"] = data.rstrip(b"\0")
+                case b"K":
+                    for_next["linkpath"] = data.rstrip(b"\0")
+                case b"x":
+                    for_next |= _records(data)
+                case b"g":
+                    for_all |= _records(data)
+            continue
+        if typeflag != _VOLUME:
+            count += 1
+            if count > MAX_MEMBERS:
+                raise DockertoolsError(f"more than {MAX_MEMBERS} members")
+            member = _member(block, size, stream.offset, for_all | for_next)
+            yield member
+            size = member.size
+        for_next = {}
+        stream.skip(size + padding(size))
+
+
+def _block(stream: ByteStream) -> bytes | None:
+    """The next header, or None at the end: a zero block, or the end of the file between members."""
+    at = stream.offset
+    block = stream.read(BLOCK)
+    if not block or not block.strip(b"\0"):
+        return None
+    if len(block) < BLOCK:
+        raise DockertoolsError(f"the tar ends in the middle of a header, at byte {at}")
+    checksum = _number(block[148:156], "checksum")
+    plain = sum(block) - sum(block[148:156]) + 8 * 32
+    # Some old tars summed signed bytes.
+    signed = plain - 256 * sum(byte > 127 for i, byte in enumerate(block) if not 148 <= i < 156)
+    if checksum not in (plain, signed):
+        raise DockertoolsError(f"no tar header at byte {at}: its checksum is wrong")
+    return block
+
+
+def _extension(stream: ByteStream, size: int) -> bytes:
+    if size > MAX_EXTENSION:
+        raise DockertoolsError(f"an extension header of {size} bytes, more than the {MAX_EXTENSION} that are read")
+    data = stream.read(size)
+    if len(data) < size:
+        raise DockertoolsError("the tar ends in the middle of an extension header")
+    stream.skip(padding(size))
+    return data
+
+
+def _records(data: bytes) -> dict[str, bytes]:
+    """Pax records, `<length> <key>=<value>\\n` each."""
+    records, at = {}, 0
+    while at < len(data):
+        space = data.find(b" ", at, at + 20)
+        digits = data[at:space]
+        end = at + int(digits) if space > at and digits.isdigit() else 0
+        key, equals, value = data[space + 1 : end - 1].partition(b"=")
+        if not at < end <= len(data) or data[end - 1 : end] != b"\n" or not equals:
+            raise DockertoolsError(f"a pax record that cannot be read: {shown(data[at : at + 60])}")
+        records[key.decode("utf-8", "replace")] = value
+        at = end
+    return records
+
+
+def _member(block: bytes, size: int, offset: int, records: dict[str, bytes]) -> TarMember:
+    name, typeflag = _text(block[0:100]), block[156:157]
+    if block[257:263] == b"ustar\0" and (prefix := _text(block[345:500])):
+        name = prefix + b"/" + name
+    is_old_directory = typeflag == b"\0" and name.endswith(b"/")
+    if typeflag == b"S" or any(key.startswith("GNU.sparse.") for key in records):
+        raise DockertoolsError(f"{shown(name)}: a sparse member, which is not read here; make the tar without --sparse")
+    try:
+        kind = Kind.DIRECTORY if is_old_directory else Kind.FILE if typeflag in _FILES else Kind(typeflag)
+    except ValueError:
+        raise DockertoolsError(f"{shown(name)}: a member of type {shown(typeflag)}, which nobody defines") from None
+    ids = _number(block[108:116], "uid"), _number(block[116:124], "gid")
+    mtime, device = _number(block[136:148], "mtime"), (0, 0)
+    if kind in (Kind.CHARACTER, Kind.BLOCK):
+        device = _number(block[329:337], "device"), _number(block[337:345], "device")
+    size = size if kind is Kind.FILE else 0
+    link = _text(block[157:257])
+    member = TarMember(name, kind, _number(block[100:108], "mode") & 0o7777, *ids, mtime, size, link, device, offset)
+    member = _with_records(member, records) if records else member
+    for text in (member.name, member.link):
+        if len(text) > MAX_PATH or b"\0" in text:
+            raise DockertoolsError(f"a name of {len(text)} bytes: {shown(text)}")
+    return member
+
+
+def _with_records(member: TarMember, records: dict[str, bytes]) -> TarMember:
+    numbers = {
+        key: int(records[key].partition(b".")[0]) for key in ("size", "uid", "gid", "mtime") if _is_number(records, key)
+    }
+    if member.kind is not Kind.FILE:
+        numbers.pop("size", None)
+    if not 0 <= numbers.get("size", 0) <= MAX_SIZE:
+        raise DockertoolsError(f"a member of {numbers['size']} bytes")
+    return replace(
+        member,
+        name=records.get("path", member.name),
+        link=records.get("linkpath", member.link),
+        records=tuple(sorted(records.items())),
+        **numbers,
+    )
+
+
+def _is_number(records: dict[str, bytes], key: str) -> bool:
+    if key not in records:
+        return False
+    whole = records[key].partition(b".")[0]
+    if not whole.removeprefix(b"-").isdigit() or len(whole) > 20:
+        raise DockertoolsError(f"pax record {key}={shown(records[key])}: not a number")
+    return True
+
+
+def _text(field: bytes) -> bytes:
+    return field.partition(b"\0")[0]
+
+
+def _number(field: bytes, what: str) -> int:
+    """Octal digits, or GNU's base 256 where the first bit is set."""
+    if field[0] & 0x80:
+        value = int.from_bytes(field, "big", signed=False) & ((1 << (8 * len(field) - 1)) - 1)
+        return value - (1 << (8 * len(field) - 1)) if field[0] & 0x40 else value
+    digits = field.strip(b" \0")
+    if not digits:
+        return 0
+    try:
+        return int(digits, 8)
+    except ValueError:
+        raise DockertoolsError(f"a tar header with {what} {shown(field)}, which is no octal number") from None

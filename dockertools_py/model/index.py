@@ -1,0 +1,31 @@
+"""A list of manifests, by platform or by name (OCI image spec 1.1, image-index.md)."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from dockertools_py.errors import DockertoolsError
+from dockertools_py.model import canonical_json
+from dockertools_py.model.descriptor import Descriptor
+from dockertools_py.model.media_type import OCI_INDEX
+
+MAX_MANIFESTS_READ = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """Descriptors of manifests or of further indexes, in order."""
+
+    manifests: tuple[Descriptor, ...]
+
+    @classmethod
+    def from_json(cls, data: bytes, what: str) -> Self:
+        """From an index's bytes; `what` names it in the error. Raises DockertoolsError."""
+        manifests = canonical_json.decode_object(data, what).get("manifests")
+        if not isinstance(manifests, list) or len(manifests) > MAX_MANIFESTS_READ:
+            raise DockertoolsError(f"{what}: `manifests` is not a list of at most {MAX_MANIFESTS_READ} descriptors")
+        return cls(tuple(Descriptor.from_json(entry, f"{what}: manifest {n}") for n, entry in enumerate(manifests)))
+
+    def to_bytes(self) -> bytes:
+        """The bytes of `index.json`, or of an index blob."""
+        manifests = [manifest.to_json() for manifest in self.manifests]
+        return canonical_json.encode({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests})

@@ -1,0 +1,70 @@
+"""The references graph of a closure, as `exportReferencesGraph` gives it (Nix manual, "Advanced Attributes")."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from typing import Any, Self
+
+from dockertools_py.errors import DockertoolsError, shown
+
+_HASH_LENGTH = 32
+
+
+@dataclass(frozen=True, slots=True)
+class StorePath:
+    """A path of the Nix store: its size as a NAR in bytes, and what it refers to (itself left out)."""
+
+    path: str
+    nar_size: int
+    references: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReferencesGraph:
+    """Store paths by path; closed: whatever one refers to is there too."""
+
+    paths: Mapping[str, StorePath]
+
+    @classmethod
+    def from_json(cls, value: Iterable[Any]) -> Self:
+        """From the list in `.attrs.json`: objects with path, narSize and references. Raises DockertoolsError."""
+        paths = {}
+        for item in value:
+            path, references = item["path"], tuple(r for r in sorted(item["references"]) if r != item["path"])
+            paths[path] = StorePath(path, int(item["narSize"]), references)
+        for node in paths.values():
+            for reference in node.references:
+                if reference not in paths:
+                    raise DockertoolsError(f"{node.path} refers to {reference}, which is not in its closure")
+        return cls(paths)
+
+    def levels(self) -> dict[str, int]:
+        """For each path the length of its longest chain of references: 0 for one that refers to nothing."""
+        sorter = TopologicalSorter({path: node.references for path, node in self.paths.items()})
+        try:
+            sorter.prepare()
+        except CycleError as error:
+            raise DockertoolsError(f"references in a circle: {shown(error.args[1])}") from error
+        levels, level = {}, 0
+        while sorter.is_active():
+            ready = sorter.get_ready()
+            levels.update(dict.fromkeys(ready, level))
+            sorter.done(*ready)
+            level += 1
+        return levels
+
+    def without(self, others: Iterable[str]) -> "ReferencesGraph":
+        """The paths that are not in `others`, and the references between them."""
+        dropped = set(others)
+        kept = {path: node for path, node in self.paths.items() if path not in dropped}
+        return ReferencesGraph(
+            {
+                path: StorePath(path, node.nar_size, tuple(r for r in node.references if r in kept))
+                for path, node in kept.items()
+            }
+        )
+
+
+def name_of(path: str) -> str:
+    """The name of a store path without folder and hash: `bash-5.2` of `/nix/store/<hash>-bash-5.2`."""
+    return path.rpartition("/")[2][_HASH_LENGTH + 1 :]

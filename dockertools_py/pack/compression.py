@@ -1,0 +1,141 @@
+"""Compressing layers on all cores, with bytes that depend on content and level alone.
+
+gzip. A deflate stream is sequential, but it may be cut: each block of BLOCK_SIZE bytes is deflated by itself, primed with
+the WINDOW bytes before it as dictionary, and ends on a byte boundary (sync flush). Joined they are one valid deflate
+stream in one gzip member (RFC 1952), hardly larger than a sequential one. The cuts depend on the content's length, never
+on the number of workers, which only decides how many blocks are in the making at once. zlib lets other threads run
+while it works, so threads are enough.
+
+zstd. Python 3.14 has it; before that a given `zstd` program does it, with as fixed parameters.
+"""
+
+import struct
+import subprocess
+import zlib
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import IO
+
+from dockertools_py.errors import DockertoolsError
+
+BLOCK_SIZE = 512 << 10
+WINDOW = 32 << 10
+GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
+"""No flags, no name, mtime 0, no level hint, operating system unknown: nothing of the machine is in it."""
+
+GZIP_LEVELS = range(1, 10)
+DEFAULT_GZIP_LEVEL = 6
+ZSTD_LEVELS = range(1, 20)
+DEFAULT_ZSTD_LEVEL = 3
+
+COMPRESSORS = ("none", "gz", "zstd")
+
+
+def check_level(compressor: str, level: int | None) -> int:
+    """The level to use: `level` itself when it is one of the compressor's, its default for None."""
+    levels, default = (ZSTD_LEVELS, DEFAULT_ZSTD_LEVEL) if compressor == "zstd" else (GZIP_LEVELS, DEFAULT_GZIP_LEVEL)
+    if level is None:
+        return default
+    if level not in levels:
+        raise DockertoolsError(f"compressionLevel is {level}: {compressor} has {levels.start} to {levels.stop - 1}")
+    return level
+
+
+def compress(
+    chunks: Iterable[bytes | memoryview], compressor: str, *, level: int, workers: int, zstd: str | None = None
+) -> Iterator[bytes]:
+    """The compressed bytes of `chunks`; `zstd` is the program to use where Python has none of its own."""
+    if compressor == "gz":
+        return gzip(chunks, level=level, workers=workers)
+    if compressor == "zstd":
+        return _zstd(chunks, level, workers, zstd)
+    return (bytes(chunk) for chunk in chunks)
+
+
+def gzip(chunks: Iterable[bytes | memoryview], *, level: int, workers: int) -> Iterator[bytes]:
+    """One gzip member. At most 2 blocks a worker are in memory."""
+    yield GZIP_HEADER
+    crc = size = 0
+    with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
+        pending: deque[Future[bytes]] = deque()
+        window = b""
+        for block, is_last in _blocks(chunks):
+            crc = zlib.crc32(block, crc)
+            size += len(block)
+            pending.append(pool.submit(_deflate, block, window, level, is_last))
+            window = block[-WINDOW:]
+            while len(pending) > 2 * workers or (is_last and pending):
+                yield pending.popleft().result()
+    yield struct.pack("<II", crc, size & 0xFFFFFFFF)
+
+
+def _deflate(block: bytes, window: bytes, level: int, is_last: bool) -> bytes:
+    if window:
+        deflater = zlib.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS, 8, zlib.Z_DEFAULT_STRATEGY, window)
+    else:
+        deflater = zlib.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS, 8, zlib.Z_DEFAULT_STRATEGY)
+    return deflater.compress(block) + deflater.flush(zlib.Z_FINISH if is_last else zlib.Z_SYNC_FLUSH)
+
+
+def _blocks(chunks: Iterable[bytes | memoryview]) -> Iterator[tuple[bytes, bool]]:
+    """(block, is it the last) of BLOCK_SIZE bytes each but for the last, which may be shorter or empty."""
+    buffer = bytearray()
+    for chunk in chunks:
+        buffer += chunk
+        while len(buffer) > BLOCK_SIZE:
+            yield bytes(buffer[:BLOCK_SIZE]), False
+            del buffer[:BLOCK_SIZE]
+    yield bytes(buffer), True
+
+
+def _zstd(chunks: Iterable[bytes | memoryview], level: int, workers: int, program: str | None) -> Iterator[bytes]:
+    try:
+        from compression import zstd  # type: ignore[import-not-found, unused-ignore]
+    except ImportError:
+        yield from _zstd_program(chunks, level, workers, program)
+        return
+    # nb_workers 0 and more than 0 make different bytes, 1 and 2 the same ones: so never 0.
+    options = {
+        zstd.CompressionParameter.compression_level: level,
+        zstd.CompressionParameter.nb_workers: max(1, workers),
+        zstd.CompressionParameter.checksum_flag: 1,
+    }
+    compressor = zstd.ZstdCompressor(options=options)
+    for chunk in chunks:
+        if data := compressor.compress(chunk):
+            yield data
+    yield compressor.flush()
+
+
+def _zstd_program(
+    chunks: Iterable[bytes | memoryview], level: int, workers: int, program: str | None
+) -> Iterator[bytes]:
+    if program is None:
+        raise DockertoolsError(
+            "compressor zstd: this Python has no zstd of its own (3.14 has); give the program, `zstd` in Nix, --zstd by hand"
+        )
+    arguments = [program, f"-{level}", f"-T{max(1, workers)}", "--check", "--quiet", "--stdout", "-"]
+    with (
+        subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process,
+        ThreadPoolExecutor(max_workers=1) as pool,
+    ):
+        assert process.stdin
+        assert process.stdout
+        try:
+            feeding = pool.submit(feed, chunks, process.stdin)
+            while data := process.stdout.read(1 << 20):
+                yield data
+            feeding.result()
+        except BaseException:
+            process.kill()  # or the feeding thread would wait for ever
+            raise
+    if process.returncode:
+        raise DockertoolsError(f"compressor zstd: {program} ended with code {process.returncode}")
+
+
+def feed(chunks: Iterable[bytes | memoryview], stdin: IO[bytes]) -> None:
+    """Write `chunks` to a program's standard input and close it; to be run in a thread of its own."""
+    with stdin:
+        for chunk in chunks:
+            stdin.write(chunk)

@@ -1,0 +1,90 @@
+"""An image as a value: a config and its layers, lowest first; and how images are made of images."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+from dockertools_py.errors import DockertoolsError
+from dockertools_py.model import container_config
+from dockertools_py.model.container_config import ContainerConfig
+from dockertools_py.model.digest import Digest
+from dockertools_py.model.image_config import History, ImageConfig
+from dockertools_py.pack.layer import Layer, PathsSource
+
+MAX_LAYERS = 125
+"""More fail with `max depth exceeded` on every Docker that mounts overlayfs by itself (20.10 to 28 measured)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """The config's diff_ids are those of the layers, in order."""
+
+    config: ImageConfig
+    layers: tuple[Layer, ...]
+
+    @classmethod
+    def from_json(cls, config: bytes, value: Mapping[str, Any]) -> Self:
+        """From a description: the config blob, and the object that lists the layers. Raises DockertoolsError."""
+        layers = tuple(Layer.from_json(layer) for layer in value["layers"])
+        parsed = ImageConfig.from_json(config, "config.json")
+        if parsed.diff_ids != tuple(layer.diff_id for layer in layers):
+            raise DockertoolsError("config.json: its diff_ids are not those of the layers beside it")
+        return cls(parsed, layers)
+
+    def to_json(self) -> dict[str, Any]:
+        """The layers as in a description; the config is a blob of its own."""
+        return {"layers": [layer.to_json() for layer in self.layers]}
+
+    def image_id(self) -> Digest:
+        """The digest of the config blob."""
+        return Digest.of(self.config.to_bytes())
+
+    def store_paths(self) -> set[str]:
+        """All store paths that are whole in some layer."""
+        return {path for layer in self.layers for path in layer.store_paths}
+
+    def append(self, layers: Iterable[Layer], created: str) -> "Image":
+        """With further layers on top, and an entry of history for each. Raises DockertoolsError over MAX_LAYERS."""
+        added = tuple(layers)
+        check_count(len(self.layers), len(added))
+        config = replace(
+            self.config,
+            diff_ids=self.config.diff_ids + tuple(layer.diff_id for layer in added),
+            history=self.config.history + tuple(History(created, layer.created_by) for layer in added),
+        )
+        return Image(config, self.layers + added)
+
+    def with_config(self, container: ContainerConfig, created: str) -> "Image":
+        """With `container` inherited on top, created at `created`."""
+        inherited = container_config.inherit(self.config.container, container)
+        return Image(replace(self.config, container=inherited, created=created), self.layers)
+
+
+def check_count(base: int, added: int) -> None:
+    """Raises DockertoolsError when more than MAX_LAYERS layers come together."""
+    if base + added > MAX_LAYERS:
+        raise DockertoolsError(
+            f"{base + added} layers, {base} of them the base's: Docker mounts at most {MAX_LAYERS}; "
+            "give a smaller maxLayers, or a base with fewer layers"
+        )
+
+
+def merge_layers(images: Sequence[Image]) -> tuple[tuple[Layer, frozenset[str]], ...]:
+    """The layers of all images, left to right, each once; with the store paths of each that lie below it already.
+
+    A layer that brings nothing new is left out. A layer whose second part is not empty holds paths twice: the caller
+    describes it again without them, the only case in which composing makes bytes anew.
+    """
+    merged: list[tuple[Layer, frozenset[str]]] = []
+    have_layers: set[Digest] = set()
+    have_paths: set[str] = set()
+    for image in images:
+        for layer in image.layers:
+            paths = frozenset(layer.store_paths)
+            only_paths = bool(paths) and isinstance(layer.source, PathsSource)
+            if layer.diff_id in have_layers or (only_paths and paths <= have_paths):
+                continue
+            merged.append((layer, paths & have_paths if only_paths else frozenset()))
+            have_layers.add(layer.diff_id)
+            have_paths |= paths
+    return tuple(merged)

@@ -1,0 +1,1 @@
+"""Reading the Nix store, and producing layer bytes from it."""
