@@ -113,10 +113,13 @@ let
     self;
 
   packages = mapAttrs package table;
+
+  hostPlatform = { inherit system; isLinux = true; go.GOARCH = platform.arch; };
 in
-packages // {
+packages // import ./helpers.nix { inherit packages system; } // {
   inherit system;
   bashInteractive = packages.bash;
-  # For ./dev: what to download, and what to remember
+  stdenv = { inherit hostPlatform; buildPlatform = hostPlatform; inherit (hostPlatform) isLinux; };
+  # For ./dev: what to download, what to build, and what to remember
   hostpkgs = { inherit packages; debs = table; memory = { inherit key; packages = mapAttrs (_: remember) packages; }; };
 }
