@@ -6,6 +6,8 @@ cases at the end of this file. An ELF file gets as RPATH just those directories 
 finds exact references; a library that is nowhere fails the build.
 """
 
+# ruff: noqa: SIM112 - Nix passes attributes under their own names
+
 from __future__ import annotations
 
 import io
@@ -21,13 +23,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from posixpath import dirname, join, normpath, relpath
 
-OUT = Path(os.environ["out"])  # noqa: SIM112 - Nix's own name
-PNAME = os.environ["pname"]  # noqa: SIM112
-MULTIARCH = os.environ["multiarch"]  # noqa: SIM112
-LOADER = os.environ["loader"]  # noqa: SIM112
-PATCHELF = os.environ["patchelf"].split()  # noqa: SIM112
-DEPS = [Path(dep) for dep in os.environ["deps"].split()]  # noqa: SIM112
-SOURCES = [Path(source) for source in os.environ["sources"].split()]  # noqa: SIM112
+OUT = Path(os.environ["out"])
+PNAME = os.environ["pname"]
+MULTIARCH = os.environ["multiarch"]
+LOADER = os.environ["loader"]
+PATCHELF = os.environ["patchelf"].split()
+DEPS = [Path(dep) for dep in os.environ["deps"].split()]
+SOURCES = [Path(source) for source in os.environ["sources"].split()]
 
 PT_DYNAMIC, PT_INTERP = 2, 3  # of ELF program headers
 
@@ -253,9 +255,10 @@ def python3() -> None:
     """
     (program,) = OUT.glob("bin/python3.??")
     wrap("python3", program)
-    jobs = os.environ.get("NIX_BUILD_CORES", "1")
-    compile_all = ["-m", "compileall", "-q", "-j", jobs, "--invalidation-mode", "unchecked-hash", str(OUT / "lib" / program.name)]
-    subprocess.run([program, "-I", *compile_all], check=True)
+    library = OUT / "lib" / program.name
+    jobs = os.environ["NIX_BUILD_CORES"]
+    compile_all = ["compileall", "-q", "-j", jobs, "--invalidation-mode", "unchecked-hash", library]
+    subprocess.run([program, "-I", "-m", *compile_all], check=True)
 
 
 def wrap(name: str, program: Path, settings: str = "") -> None:

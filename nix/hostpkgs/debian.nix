@@ -22,7 +22,7 @@ in
     libcap = "libcap2";
     libffi = "libffi8";
     libuuid = "libuuid1";
-    lz4 = "liblz4-1";
+    lz4 = "liblz4-1" + on "" " libxxhash0";
     ncurses = "libtinfo6 libncursesw6";
     openssl = on "libssl3" "libssl3t64";
     pcre2 = "libpcre2-8-0";
@@ -67,7 +67,7 @@ in
       + on
         "libarchive13 libboost-context1.74.0 libcpuid16 libcurl3-gnutls libgnutls30 libhogweed6 libicu72 libldap-2.5-0 libnettle8 libpsl5 libssh2-1 libunistring2"
         ("libarchive13t64 libboost-context1.83.0 libcpuid17 libcurl3t64-gnutls libgit2-1.9 libgnutls30t64 libhogweed6t64 libhttp-parser2.9 libldap2 liblowdown2"
-          + " libmbedcrypto16 libmbedtls21 libmbedx509-7 libnettle8t64 libnghttp3-9 libngtcp2-16 libngtcp2-crypto-gnutls8 libpsl5t64 libssh2-1t64 libunistring5 libxxhash0");
+          + " libmbedcrypto16 libmbedtls21 libmbedx509-7 libnettle8t64 libnghttp3-9 libngtcp2-16 libngtcp2-crypto-gnutls8 libpsl5t64 libssh2-1t64 libunistring5");
     tzdata = "tzdata";
   }
 ]
