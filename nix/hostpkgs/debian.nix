@@ -24,7 +24,6 @@ in
     libuuid = "libuuid1";
     lz4 = "liblz4-1" + on "" " libxxhash0";
     ncurses = "libtinfo6 libncursesw6";
-    openssl = on "libssl3" "libssl3t64";
     pcre2 = "libpcre2-8-0";
     sqlite = "libsqlite3-0";
     stdcxx = "libstdc++6 libatomic1";
@@ -33,12 +32,15 @@ in
   }
   {
     bash = "bash";
-    krb5 = "libkrb5-3 libgssapi-krb5-2 libk5crypto3 libkrb5support0 libcom-err2 libkeyutils1";
     libselinux = "libselinux1";
     readline = on "libreadline8" "libreadline8t64";
     zstd = "zstd libzstd1";
   }
   {
+    openssl = on "libssl3" "libssl3t64";
+  }
+  {
+    krb5 = "libkrb5-3 libgssapi-krb5-2 libk5crypto3 libkrb5support0 libcom-err2 libkeyutils1";
     libsystemd = "libsystemd0" + on " libgcrypt20 libgpg-error0" "";
   }
   {

@@ -26,8 +26,8 @@
 }:
 let
   inherit (builtins)
-    all appendContext attrNames attrValues concatStringsSep filter foldl' fromJSON hashFile hashString head intersectAttrs isString
-    listToAttrs mapAttrs match pathExists readDir readFile split tail unsafeDiscardStringContext;
+    all appendContext attrNames filter foldl' fromJSON hashFile hashString head isString
+    mapAttrs match path pathExists readDir readFile split tail unsafeDiscardStringContext;
 
   platform = {
     x86_64-linux = { arch = "amd64"; multiarch = "x86_64-linux-gnu"; loader = "ld-linux-x86-64.so.2"; };
@@ -46,11 +46,14 @@ let
     if missing == [ ] then debs'
     else throw "hostpkgs: ${why} needs Debian packages that are neither installed nor in ${toString debs}: ${toString missing}. Run ./dev setup.";
 
-  # What the builds run on: the installed python3 and patchelf, started through their own dynamic linker.
+  # What the builds run on: the installed python3, started through its own dynamic linker.
   python = head (filter (p: dpkg.isInstalled "${p}-minimal") [ "python3.11" "python3.13" ] ++ [ "python3" ]);
   boot = dpkg.installed "hostpkgs-boot" (filter dpkg.isInstalled (require "the builder" (words
-    "libc6 libgcc-s1 libstdc++6 patchelf zlib1g libexpat1 liblzma5 libbz2-1.0 ${python}-minimal lib${python}-minimal lib${python}-stdlib")));
+    "libc6 zlib1g libexpat1 liblzma5 libbz2-1.0 ${python}-minimal lib${python}-minimal lib${python}-stdlib")));
   run = [ "${boot}/lib/${platform.multiarch}/${platform.loader}" "--library-path" "${boot}/lib/${platform.multiarch}" ];
+
+  # Without what a Python run by hand may have left there
+  builder = path { name = "hostpkgs-builder"; path = ./builder; filter = file: _: match ".*[.]py" file != null; };
 
   build = deps: pname: debs':
     derivation {
@@ -58,8 +61,7 @@ let
       inherit (platform) loader multiarch;
       name = "${pname}-${dpkg.versionOf (head (require pname debs'))}";
       builder = head run;
-      args = tail run ++ [ "${boot}/bin/${python}" "-IB" ./build.py ];
-      patchelf = run ++ [ "${boot}/bin/patchelf" ];
+      args = tail run ++ [ "${boot}/bin/${python}" "-EsB" "${builder}/build.py" ];
       sources = dpkg.sources pname debs';
     };
 
@@ -70,8 +72,8 @@ let
 
   # --- remembered: what these derivations were when somebody looked last ----------------------------------------------------
 
-  isSource = file: match ".*[.](nix|py)" file != null;
-  key = hashString "sha256" (toString ([ system release ] ++ map (f: hashFile "sha256" (./. + "/${f}")) (filter isSource (attrNames (readDir ./.)))));
+  sources = folder: map (file: folder + "/${file}") (filter (file: match ".*[.](nix|py)" file != null) (attrNames (readDir folder)));
+  key = hashString "sha256" (toString ([ system release ] ++ map (hashFile "sha256") (sources ./. ++ sources ./builder)));
   memory =
     let found = fromJSON (readFile remembered); in
     if remembered != null && pathExists remembered && found.key == key then found.packages else { };
@@ -87,10 +89,26 @@ let
 
   # --- what users see -------------------------------------------------------------------------------------------------------
 
-  # The name of the program, where it is not the package's
+  # meta.mainProgram
   programs = {
-    busybox = "busybox"; diffutils = "diff"; findutils = "find"; gawk = "awk"; gnugrep = "grep"; gnused = "sed"; gnutar = "tar"; redis = "redis-server";
-    bash = "bash"; fakeroot = "fakeroot"; getopt = "getopt"; gzip = "gzip"; hello = "hello"; nginx = "nginx"; nix = "nix"; perl = "perl"; python3 = "python3"; zstd = "zstd";
+    bash = "bash";
+    busybox = "busybox";
+    diffutils = "diff";
+    fakeroot = "fakeroot";
+    findutils = "find";
+    gawk = "awk";
+    getopt = "getopt";
+    gnugrep = "grep";
+    gnused = "sed";
+    gnutar = "tar";
+    gzip = "gzip";
+    hello = "hello";
+    nginx = "nginx";
+    nix = "nix";
+    perl = "perl";
+    python3 = "python3";
+    redis = "redis-server";
+    zstd = "zstd";
   };
 
   package = pname: _:
@@ -107,7 +125,9 @@ let
         out = self;
         all = [ self ];
         passthru = { };
-        meta = { inherit (drv) name; outputsToInstall = [ "out" ]; } // (if programs ? ${pname} then { mainProgram = programs.${pname}; } else { });
+        meta = { inherit (drv) name; outputsToInstall = [ "out" ]; } // (
+          if programs ? ${pname} then { mainProgram = programs.${pname}; } else { }
+        );
       };
     in
     self;

@@ -14,7 +14,6 @@ import io
 import os
 import re
 import shutil
-import struct
 import subprocess
 import sys
 import tarfile
@@ -23,15 +22,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from posixpath import dirname, join, normpath, relpath
 
+from elf import Elf
+
 OUT = Path(os.environ["out"])
 PNAME = os.environ["pname"]
 MULTIARCH = os.environ["multiarch"]
 LOADER = os.environ["loader"]
-PATCHELF = os.environ["patchelf"].split()
 DEPS = [Path(dep) for dep in os.environ["deps"].split()]
 SOURCES = [Path(source) for source in os.environ["sources"].split()]
-
-PT_DYNAMIC, PT_INTERP = 2, 3  # of ELF program headers
 
 # What no image needs, by its place in $out. Python's module nis, gone in 3.13, would bring in libtirpc and Kerberos.
 JUNK = re.compile(
@@ -154,38 +152,20 @@ def write(file: Path, data: bytes, *, executable: bool = False) -> None:
 # --- turning them to the store -----------------------------------------------------------------------------------------------
 
 
-def segments(file: Path) -> set[int]:
-    """Returns the types of an ELF file's program headers; empty for any other file."""
-    with open(file, "rb") as stream:
-        head = stream.read(4096)
-    if head[:5] != b"\x7fELF\x02" or len(head) < 64:
-        return set()
-    (table,) = struct.unpack_from("<Q", head, 32)
-    size, count = struct.unpack_from("<HH", head, 54)
-    return {struct.unpack_from("<I", head, table + i * size)[0] for i in range(count) if table + i * size + 4 <= len(head)}
-
-
-def patchelf(*args: str | Path) -> str:
-    return subprocess.run([*PATCHELF, *map(str, args)], check=True, stdout=subprocess.PIPE, text=True).stdout
-
-
 def link_libraries() -> None:
     """Gives each dynamic ELF file its interpreter and RPATH."""
-    elf = {file: types for file in files_below(OUT) if PT_DYNAMIC in (types := segments(file))}
-    own = sorted({file.parent for file in elf if ".so" in file.name}, key=lambda d: (d != OUT / "lib", d))
+    elves = {file: elf for file in files_below(OUT) if (elf := Elf.parse(file.read_bytes())) is not None}
+    own = sorted({file.parent for file in elves if ".so" in file.name}, key=lambda d: (d != OUT / "lib", d))
     libraries = own + [dep / "lib" for dep in DEPS]
-    interpreter = next((d / LOADER for d in libraries if (d / LOADER).exists()), None)
-    for file, types in elf.items():
-        needed = patchelf("--print-needed", file).split()
-        missing = [soname for soname in needed if not any((d / soname).exists() for d in libraries)]
+    interpreter = next((str(d / LOADER) for d in libraries if (d / LOADER).exists()), None)
+    for file, elf in elves.items():
+        missing = [soname for soname in elf.needed if not any((d / soname).exists() for d in libraries)]
         if missing:
             sys.exit(f"hostpkgs: {file.relative_to(OUT)} needs {' '.join(missing)}, which no package before {PNAME} has")
-        if PT_INTERP in types:
-            patchelf("--set-interpreter", str(interpreter), file)
-        if needed:
-            used = [d for d in libraries if any((d / soname).exists() for soname in needed)]
-            # RPATH, not RUNPATH: it also serves what a library opens by itself
-            patchelf("--force-rpath", "--set-rpath", ":".join(map(str, used)), file)
+        used = [str(d) for d in libraries if any((d / soname).exists() for soname in elf.needed)]
+        if used:
+            linked = elf.set_paths(interpreter=interpreter if elf.has_interpreter else None, rpath=":".join(used))
+            file.write_bytes(linked)
 
 
 def turn_scripts() -> None:
@@ -257,7 +237,7 @@ def python3() -> None:
     wrap("python3", program)
     library = OUT / "lib" / program.name
     jobs = os.environ["NIX_BUILD_CORES"]
-    compile_all = ["compileall", "-q", "-j", jobs, "--invalidation-mode", "unchecked-hash", library]
+    compile_all = ["compileall", "-q", "-j", jobs, "--invalidation-mode", "unchecked-hash", str(library)]
     subprocess.run([program, "-I", "-m", *compile_all], check=True)
 
 
