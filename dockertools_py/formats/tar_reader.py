@@ -1,4 +1,4 @@
-"""Reading tar members, of our own archives and of anybody's: every field is hostile until checked.
+"""Reading tar members, of our own archives and of anybody's: each field hostile until checked.
 
 Understood are v7, ustar, pax (global and local records) and GNU (long names and links, base-256 numbers). Content is not
 read here: a member says where its bytes are, and whoever wants them reads that range.
@@ -230,7 +230,10 @@ def _with_records(member: TarMember, records: dict[str, bytes]) -> TarMember:
         name=records.get("path", member.name),
         link=records.get("linkpath", member.link),
         records=tuple(sorted(records.items())),
-        **numbers,
+        size=numbers.get("size", member.size),
+        uid=numbers.get("uid", member.uid),
+        gid=numbers.get("gid", member.gid),
+        mtime=numbers.get("mtime", member.mtime),
     )
 
 
@@ -255,7 +258,6 @@ def _number(field: bytes, what: str) -> int:
     digits = field.strip(b" \0")
     if not digits:
         return 0
-    try:
-        return int(digits, 8)
-    except ValueError:
-        raise DockertoolsError(f"a tar header with {what} {shown(field)}, which is no octal number") from None
+    if not digits.isdigit() or b"8" in digits or b"9" in digits:
+        raise DockertoolsError(f"a tar header with {what} {shown(field)}, which is no octal number")
+    return int(digits, 8)

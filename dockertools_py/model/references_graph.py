@@ -68,3 +68,8 @@ class ReferencesGraph:
 def name_of(path: str) -> str:
     """The name of a store path without folder and hash: `bash-5.2` of `/nix/store/<hash>-bash-5.2`."""
     return path.rpartition("/")[2][_HASH_LENGTH + 1 :]
+
+
+def store_path_of(path: str) -> str:
+    """The store path that `path` lies in: `/nix/store/<hash>-bash` of `/nix/store/<hash>-bash/bin`."""
+    return "/".join(path.split("/")[:4])

@@ -91,7 +91,7 @@ def _blocks(chunks: Iterable[bytes | memoryview]) -> Iterator[tuple[bytes, bool]
 
 def _zstd(chunks: Iterable[bytes | memoryview], level: int, workers: int, program: str | None) -> Iterator[bytes]:
     try:
-        from compression import zstd  # type: ignore[import-not-found, unused-ignore]
+        from compression import zstd  # type: ignore[import-not-found, unused-ignore]  # noqa: PLC0415  (3.14)
     except ImportError:
         yield from _zstd_program(chunks, level, workers, program)
         return

@@ -32,7 +32,7 @@ def decompress(chunks: Iterable[Buffer], compressor: str, what: str, zstd: str |
         case "none":
             return iter(chunks)
         case "gz":
-            return _members(chunks, lambda: _Gzip(), what)
+            return _members(chunks, _Gzip, what)
         case "xz":
             return _members(chunks, lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=LZMA_MEMORY), what)
         case "bz2":
@@ -106,7 +106,7 @@ def _members(chunks: Iterable[Buffer], new: Any, what: str) -> Iterator[Buffer]:
 
 def _zstd(chunks: Iterable[Buffer], what: str, program: str | None) -> Iterator[Buffer]:
     try:
-        from compression import zstd  # type: ignore[import-not-found, unused-ignore]
+        from compression import zstd  # type: ignore[import-not-found, unused-ignore]  # noqa: PLC0415  (3.14)
     except ImportError:
         yield from _zstd_program(chunks, what, program)
         return

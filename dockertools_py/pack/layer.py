@@ -5,7 +5,7 @@ say (a script's result, a foreign tar) is a blob in a file. Sources are values; 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from dockertools_py.errors import DockertoolsError, shown
@@ -113,6 +113,10 @@ class Layer:
             "createdBy": self.created_by,
         }
         return value if isinstance(self.source, PathsSource) else value | {"storePaths": list(self.store_paths)}
+
+    def named(self, created_by: str) -> "Layer":
+        """The same layer with another line in the history."""
+        return replace(self, created_by=created_by)
 
     def label(self) -> str:
         """How errors and tables name this layer."""

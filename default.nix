@@ -1,0 +1,10 @@
+# dockertools_py: the functions, the package set in use, and every example by its name.
+#
+#   nix-build -A bash-python && docker load < result
+#   import ./. { inherit pkgs; }
+{ pkgs ? import ./nix/packageSet.nix }:
+let
+  dockerTools = import ./nix/fromPackages.nix pkgs;
+  withOurs = pkgs // { inherit dockerTools; };
+in
+{ inherit dockerTools; pkgs = withOurs; } // import ./examples withOurs

@@ -1,0 +1,78 @@
+"""The one dispatch: a verb and its arguments; a known error is one line and exit code 1, a bug shows its traceback."""
+
+import errno
+import os
+import sys
+
+if not __package__:  # run as a folder, `python3 -I -S …/dockertools_py`: the package is the folder itself
+    sys.path[0] = os.path.dirname(sys.path[0])
+
+from dockertools_py.errors import DockertoolsError, shown
+
+PROGRAM = "dockertools-py"
+VERBS = {
+    "archive": "write an image that is described, or another archive or layout, as one file for `docker load`",
+    "inspect": "show what is in an image: config, layers, sizes, store paths",
+    "layout": "write it as an OCI layout directory",
+    "stream": "write it to standard output",
+    "validate": "recompute every digest and size of an archive or a layout",
+}
+NIX_VERB = "derivation"
+"""What nix/internal/runBuilder.nix calls; of no use by hand."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a verb; the exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    verb = arguments[0] if arguments else "--help"
+    try:
+        return _run(verb, arguments[1:])
+    except DockertoolsError as error:
+        return _failed(verb, str(error))
+    except BrokenPipeError:
+        # Whoever read our output has gone; closing it must not complain again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return _failed(verb, "the reader of our output has gone before its end")
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return _failed(verb, f"no space left on the device{_where(error)}; free some, or write elsewhere")
+        if error.filename is None:
+            raise
+        return _failed(verb, f"{error.strerror}{_where(error)}")
+
+
+def _run(verb: str, arguments: list[str]) -> int:
+    # Each verb imports its own modules only: a Nix build of ours lasts tens of milliseconds.
+    if verb == NIX_VERB:
+        from dockertools_py.derivations.run import run  # noqa: PLC0415
+
+        return run()
+    if verb in VERBS:
+        from importlib import import_module  # noqa: PLC0415
+
+        return int(import_module(f"dockertools_py.commands.{verb}").run(arguments))
+    if verb == "--version":
+        from dockertools_py import __version__  # noqa: PLC0415
+
+        print(PROGRAM, __version__)
+        return 0
+    print(_usage(), file=sys.stdout if verb in ("--help", "-h", "help") else sys.stderr)
+    return 0 if verb in ("--help", "-h", "help") else 2
+
+
+def _usage() -> str:
+    verbs = "\n".join(f"  {verb:<10}{text}" for verb, text in VERBS.items())
+    return f"usage: {PROGRAM} VERB [argument ...]\n\n{verbs}\n\n`{PROGRAM} VERB --help` tells more of one."
+
+
+def _failed(verb: str, message: str) -> int:
+    print(f"{PROGRAM} {verb}: {message}", file=sys.stderr)
+    return 1
+
+
+def _where(error: OSError) -> str:
+    return f": {shown(error.filename)}" if error.filename is not None else ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,32 @@
+"""`layout`: write an image as an OCI layout directory, for skopeo, umoci and crane."""
+
+import os
+import tempfile
+from pathlib import Path
+
+from dockertools_py.commands.writing import add_compressor, compressed, named_image, parser, prepared
+from dockertools_py.errors import DockertoolsError
+from dockertools_py.formats.layout import write_layout
+
+
+def run(arguments: list[str]) -> int:
+    """Prints the name of the directory; exit code 0 when it is whole."""
+    options_parser = parser("layout", __doc__)
+    options_parser.add_argument(
+        "-o", "--output", metavar="DIRECTORY", type=Path, required=True, help="must not be there"
+    )
+    add_compressor(options_parser)
+    options = options_parser.parse_args(arguments)
+    if options.output.exists():
+        raise DockertoolsError(f"--output: {options.output} is there already; name a new directory, or remove it")
+    named = named_image(options)
+    with tempfile.TemporaryDirectory(prefix=".dockertools-py.", dir=options.output.absolute().parent) as folder:
+        stored = compressed(named, options, Path(folder), os.cpu_count() or 1)
+        whole, produce, progress = prepared(named, stored, "layout")
+        try:
+            write_layout(whole, Path(folder) / "layout", produce)
+        finally:
+            progress.end()
+        (Path(folder) / "layout").rename(options.output)
+    print(options.output)
+    return 0

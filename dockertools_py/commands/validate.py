@@ -1,0 +1,32 @@
+"""`validate`: recompute every digest and size of archives and layouts."""
+
+import argparse
+import json
+from pathlib import Path
+
+from dockertools_py.errors import DockertoolsError
+from dockertools_py.formats.members import Reader
+from dockertools_py.formats.validate import validate
+
+
+def run(arguments: list[str]) -> int:
+    """Exit code 0 when nothing differs, 1 when anything does."""
+    parser = argparse.ArgumentParser(prog="dockertools-py validate", description=__doc__)
+    parser.add_argument("images", metavar="IMAGE", nargs="+", type=Path, help="an archive, or a layout directory")
+    parser.add_argument("--zstd", metavar="PROGRAM", help="for zstd layers, where Python is older than 3.14")
+    parser.add_argument("--json", action="store_true", help="a JSON list with an object for each image")
+    options = parser.parse_args(arguments)
+    reports = []
+    for path in options.images:
+        if not path.exists():
+            raise DockertoolsError(f"{path}: no such file or directory")
+        reports.append((str(path), validate(Reader.open(path), options.zstd)))
+    if options.json:
+        keys = ("images", "blobs", "mismatches")
+        print(json.dumps([{"path": path} | {key: getattr(report, key) for key in keys} for path, report in reports]))
+    else:
+        for path, report in reports:
+            for mismatch in report.mismatches:
+                print(f"{path}: {mismatch}")
+            print(f"{path}: {report.images} images, {report.blobs} blobs, {len(report.mismatches)} mismatches")
+    return 1 if any(report.mismatches for _, report in reports) else 0

@@ -1,0 +1,41 @@
+"""An image file of any origin, read once for all its children: its digests are checked, its store paths known."""
+
+from pathlib import Path
+
+from dockertools_py.derivations.attributes import Attributes
+from dockertools_py.errors import DockertoolsError
+from dockertools_py.formats.image_reader import choose, file_compressor, read_image, stored_images
+from dockertools_py.formats.members import Reader, read_range
+from dockertools_py.formats.output import new_file
+from dockertools_py.pack.decompression import decompress
+from dockertools_py.store.description import write_image
+
+
+def build(attributes: Attributes) -> None:
+    """Spec: `file`, `imageName`, `imageTag`, `zstd`. An outer compression is taken off: the layers inside must be reached."""
+    spec, given = attributes.spec, Path(attributes.spec["file"])
+    attributes.out.mkdir()
+    try:
+        reader = Reader.open(_plain(attributes, given))
+        stored = choose(stored_images(reader), spec["imageName"], spec["imageTag"], str(given))
+        image = read_image(reader, stored, spec["zstd"])
+    except DockertoolsError as error:
+        raise DockertoolsError(f"fromImage: {error}") from error
+    write_image(attributes.out, image)
+
+
+def _plain(attributes: Attributes, given: Path) -> Path:
+    if given.is_dir():
+        return given
+    if not given.is_file():
+        raise DockertoolsError(f"{given}: neither a file nor a directory")
+    compressor = file_compressor(given)
+    if compressor == "none":
+        return given
+    archive = attributes.out / "archive.tar"
+    with new_file(archive, in_place=True) as out:
+        for chunk in decompress(
+            read_range(given, 0, given.stat().st_size), compressor, str(given), attributes.spec["zstd"]
+        ):
+            out.write(chunk)
+    return archive

@@ -1,0 +1,30 @@
+"""An image: a base or nothing, layers on top, and a config."""
+
+from dockertools_py.derivations.attributes import Attributes
+from dockertools_py.errors import DockertoolsError
+from dockertools_py.model import container_config
+from dockertools_py.model.image_config import ImageConfig, parse_created
+from dockertools_py.model.platform import Platform
+from dockertools_py.pack.image import Image
+from dockertools_py.store.description import read_image, read_layers, write_image
+
+
+def build(attributes: Attributes) -> None:
+    """Spec: `base`, `layers` (descriptions), `config`, `created`, `platform`."""
+    spec = attributes.spec
+    created = parse_created(spec["created"])
+    platform = Platform.from_json(spec["platform"])
+    base = Image(ImageConfig(platform), ())
+    if spec["base"]:
+        (folder,) = attributes.paths("bases")
+        base = read_image(folder)
+        if base.config.platform != platform:
+            raise DockertoolsError(
+                f"fromImage: the base is for {base.config.platform}, the image for {platform}: "
+                "give `architecture`, or a base for the same platform"
+            )
+    have = {layer.diff_id for layer in base.layers}
+    layers = [layer for folder in attributes.paths("layers") for layer in read_layers(folder)]
+    image = base.append([layer for layer in layers if layer.diff_id not in have], created)
+    attributes.out.mkdir()
+    write_image(attributes.out, image.with_config(container_config.parse(spec["config"], "config"), created))

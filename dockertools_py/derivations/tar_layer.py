@@ -1,0 +1,36 @@
+"""A root file system tar of any origin as a layer: its bytes stay where they are."""
+
+from pathlib import Path
+
+from dockertools_py.derivations.attributes import Attributes
+from dockertools_py.errors import DockertoolsError
+from dockertools_py.formats.image_reader import file_compressor, read_layer
+from dockertools_py.formats.members import Reader, SingleFile, read_range
+from dockertools_py.formats.output import new_file
+from dockertools_py.model.media_type import LAYER_OF_COMPRESSOR
+from dockertools_py.model.references_graph import name_of
+from dockertools_py.pack.decompression import decompress
+from dockertools_py.store.description import write_layers
+
+
+def build(attributes: Attributes) -> None:
+    """Spec: `tarball` (a file), `zstd`. A tar compressed so that no engine reads it is stored uncompressed."""
+    given = Path(attributes.spec["tarball"])
+    zstd = attributes.spec["zstd"]
+    if not given.is_file():
+        raise DockertoolsError(
+            f"addTarball: {given} is not a file: give a root file system tar, as mkTarball makes one"
+        )
+    attributes.out.mkdir()
+    file = given
+    compressor = file_compressor(given)
+    if compressor not in LAYER_OF_COMPRESSOR:
+        file = attributes.out / "layer.tar"
+        with new_file(file, in_place=True) as out:
+            for chunk in decompress(read_range(given, 0, given.stat().st_size), compressor, str(given), zstd):
+                out.write(chunk)
+    try:
+        layer, _ = read_layer(Reader(SingleFile(file)), file.name, zstd)
+    except DockertoolsError as error:
+        raise DockertoolsError(f"addTarball: {error}") from error
+    write_layers(attributes.out, [layer.named(f"tar: {name_of(str(given))}")])

@@ -1,0 +1,199 @@
+"""Reading an image that others wrote: a docker archive, or an OCI layout as directory or archive.
+
+Nothing is unpacked. The outer tar is indexed once; each layer is read once from its place, to compare its digests with
+what config and manifest say and to learn from its headers which store paths it holds whole.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dockertools_py.errors import DockertoolsError, shown
+from dockertools_py.formats.members import Reader
+from dockertools_py.formats.tar_reader import ChunkStream, members
+from dockertools_py.model import canonical_json
+from dockertools_py.model.digest import Digest
+from dockertools_py.model.image_config import ImageConfig
+from dockertools_py.model.index import Index
+from dockertools_py.model.manifest import Manifest
+from dockertools_py.model.media_type import INDEXES, LAYER_OF_COMPRESSOR, MANIFESTS
+from dockertools_py.pack.bundle import CONTAINERD_NAME, REF_NAME, blob_name
+from dockertools_py.pack.decompression import MAGIC_SIZE, compressor_of, decompress
+from dockertools_py.pack.image import Image
+from dockertools_py.pack.layer import BlobSource, Layer
+from dockertools_py.pack.verified import Buffer
+
+_WHITEOUT, _OPAQUE = b".wh.", b".wh..wh..opq"
+_MAX_NESTING = 4
+
+
+@dataclass(frozen=True, slots=True)
+class StoredImage:
+    """An image in an archive or a layout: its names, its config and the names of the files that are its layers."""
+
+    names: tuple[str, ...]
+    config: str
+    layers: tuple[str, ...]
+
+
+def stored_images(reader: Reader) -> tuple[StoredImage, ...]:
+    """All images, in the order in which they are listed. Raises DockertoolsError when it is no image at all."""
+    if reader.has("manifest.json"):
+        return tuple(_archive_images(reader))
+    if reader.has("index.json"):
+        return tuple(_layout_images(reader, "index.json", ()))
+    raise DockertoolsError(f"{reader.files.what}: {_what_it_is(reader)}")
+
+
+def choose(images: Sequence[StoredImage], name: str | None, tag: str | None, what: str) -> StoredImage:
+    """The image of that name and tag, or the only one. Raises DockertoolsError with what there is."""
+    wanted = [image for image in images if (not name and not tag) or any(_matches(n, name, tag) for n in image.names)]
+    if len(wanted) == 1:
+        return wanted[0]
+    there = ", ".join(shown(n) for image in images for n in image.names or ("one without a name",)) or "nothing"
+    if not wanted:
+        raise DockertoolsError(f"{what}: no image {name or '*'}:{tag or '*'} in it; there is: {there}")
+    raise DockertoolsError(
+        f"{what}: {len(wanted)} images in it: choose by fromImageName and fromImageTag; there is: {there}"
+    )
+
+
+def read_image(reader: Reader, stored: StoredImage, zstd: str | None = None) -> Image:
+    """The image with all its digests checked. Raises DockertoolsError naming file and member for any that is wrong."""
+    config_bytes = reader.json(stored.config)
+    _check_named_digest(reader.what(stored.config), stored.config, Digest.of(config_bytes))
+    config = ImageConfig.from_json(config_bytes, reader.what(stored.config))
+    if len(config.diff_ids) != len(stored.layers):
+        raise DockertoolsError(
+            f"{reader.what(stored.config)}: {len(config.diff_ids)} diff_ids, but the image has {len(stored.layers)} layers"
+        )
+    seen: dict[str, tuple[Layer, frozenset[str]]] = {}
+    layers: list[Layer] = []
+    for number, (name, diff_id) in enumerate(zip(stored.layers, config.diff_ids, strict=True)):
+        layer, hidden = seen.get(name) or read_layer(reader, name, zstd)
+        seen[name] = layer, hidden
+        if layer.diff_id != diff_id:
+            raise DockertoolsError(
+                f"{reader.what(name)}: layer {number} has the diff_id {layer.diff_id}, but the config says {diff_id}"
+            )
+        layers = [_without(lower, hidden) for lower in layers]
+        layers.append(layer)
+    return Image(config, tuple(layers))
+
+
+def read_layer(reader: Reader, name: str, zstd: str | None = None) -> tuple[Layer, frozenset[str]]:
+    """A layer by the name of its file, and the store paths of lower layers that it hides.
+
+    Raises DockertoolsError when a file that is named by its digest has another.
+    """
+    path, offset, size = reader.range(name)
+    what = reader.what(name)
+    compressor = file_compressor(path, offset)
+    if compressor not in LAYER_OF_COMPRESSOR:
+        raise DockertoolsError(f"{what}: a layer compressed by {compressor}, which no engine reads: make it gz or zstd")
+    hasher, plain = hashlib.sha256(), hashlib.sha256()
+    stream = ChunkStream(_hashed(decompress(_hashed(reader.chunks(name), hasher), compressor, what, zstd), plain))
+    try:
+        paths, hidden = _store_paths(stream)
+    except DockertoolsError as error:
+        raise DockertoolsError(f"{what}: {error}") from error
+    stream.drain()
+    digest = Digest("sha256", hasher.hexdigest())
+    _check_named_digest(what, name, digest)
+    source = BlobSource(str(path), offset, size, digest, LAYER_OF_COMPRESSOR[compressor])
+    diff_id = Digest("sha256", plain.hexdigest())
+    return Layer(diff_id, stream.offset, source, tuple(sorted(paths)), f"tar: {name}"), frozenset(hidden)
+
+
+def file_compressor(path: Path, offset: int = 0) -> str:
+    """How the bytes at `offset` of a file are compressed, by their first ones."""
+    with path.open("rb") as file:
+        file.seek(offset)
+        return compressor_of(file.read(MAGIC_SIZE))
+
+
+def _archive_images(reader: Reader) -> Iterator[StoredImage]:
+    what = reader.what("manifest.json")
+    for entry in canonical_json.decode_list(reader.json("manifest.json"), what):
+        match entry:
+            case {"Config": str(config), "Layers": list(layers)} if all(isinstance(layer, str) for layer in layers):
+                yield StoredImage(tuple(map(str, entry.get("RepoTags") or ())), config, tuple(layers))
+            case _:
+                raise DockertoolsError(f"{what}: an entry without `Config` and a list of `Layers`: {shown(entry)}")
+
+
+def _layout_images(reader: Reader, name: str, names: tuple[str, ...], depth: int = 0) -> Iterator[StoredImage]:
+    if depth > _MAX_NESTING:
+        raise DockertoolsError(f"{reader.what(name)}: indexes more than {_MAX_NESTING} deep")
+    for entry in Index.from_json(reader.json(name), reader.what(name)).manifests:
+        file = blob_name(entry.digest)
+        given = [entry.annotations[key] for key in (CONTAINERD_NAME, REF_NAME) if key in entry.annotations]
+        entry_names = tuple(given[:1]) or names
+        if entry.media_type in INDEXES:
+            yield from _layout_images(reader, file, entry_names, depth + 1)
+        elif entry.media_type in MANIFESTS:
+            data = reader.json(file)
+            _check_named_digest(reader.what(file), file, Digest.of(data))
+            manifest = Manifest.from_json(data, reader.what(file))
+            layers = tuple(blob_name(layer.digest) for layer in manifest.layers)
+            yield StoredImage(entry_names, blob_name(manifest.config.digest), layers)
+
+
+def _matches(full: str, name: str | None, tag: str | None) -> bool:
+    head, colon, tail = full.rpartition(":")
+    own_name, own_tag = (head, tail) if colon and "/" not in tail else (full, "latest")
+    short = own_name.removeprefix("docker.io/").removeprefix("library/")
+    return (not name or name in (own_name, short)) and (not tag or tag == own_tag)
+
+
+def _store_paths(stream: ChunkStream) -> tuple[set[str], set[str]]:
+    """The store paths in a layer's tar, and those of lower layers that it deletes."""
+    paths: set[str] = set()
+    hidden: set[str] = set()
+    for member in members(stream):
+        parts = member.name.removeprefix(b"./").strip(b"/").split(b"/")
+        if len(parts) < 3 or parts[:2] != [b"nix", b"store"]:
+            continue
+        name = parts[-1]
+        if name == _OPAQUE or (name.startswith(_WHITEOUT) and len(parts) > 3):
+            hidden.add("/nix/store/" + parts[2].decode("utf-8", "replace") if len(parts) > 3 else "*")
+        elif name.startswith(_WHITEOUT):
+            hidden.add("/nix/store/" + name[len(_WHITEOUT) :].decode("utf-8", "replace"))
+        elif len(parts) == 3:
+            paths.add("/nix/store/" + name.decode("utf-8", "replace"))
+    return paths, hidden
+
+
+def _without(layer: Layer, hidden: frozenset[str]) -> Layer:
+    if not hidden:
+        return layer
+    kept = () if "*" in hidden else tuple(path for path in layer.store_paths if path not in hidden)
+    return Layer(layer.diff_id, layer.size, layer.source, kept, layer.created_by)
+
+
+def _hashed(chunks: Iterator[Buffer], hasher: "hashlib._Hash") -> Iterator[Buffer]:
+    for chunk in chunks:
+        hasher.update(chunk)
+        yield chunk
+
+
+def _check_named_digest(what: str, name: str, digest: Digest) -> None:
+    """A file named by its digest must have it: `blobs/sha256/<hex>`, `<hex>.json`, `<hex>.tar`."""
+    stem = name.rpartition("/")[2].removesuffix(".json").removesuffix(".tar")
+    is_digest = len(stem) == 64 and all(c in "0123456789abcdef" for c in stem)
+    if is_digest and stem != digest.hex:
+        raise DockertoolsError(f"{what}: its bytes have the digest {digest}, not the one that it is named by")
+
+
+def _what_it_is(reader: Reader) -> str:
+    """Why something is no image, for somebody who thought that it was one."""
+    names = set(reader.files.names())
+    tops = sorted({name.partition("/")[0] for name in names})
+    if {"bin", "etc", "nix", "usr", "lib"} & set(tops):
+        return (
+            "no image, but a root file system (it has " + ", ".join(map(shown, tops[:6])) + "): pass it as addTarball"
+        )
+    if not names:
+        return "no image: it is empty"
+    return "no image: neither manifest.json nor index.json in it, but " + ", ".join(map(shown, tops[:6]))

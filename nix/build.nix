@@ -1,0 +1,118 @@
+# build: an image of packages, of a root file system tar, on top of another image, or all of that.
+#
+# Type: { name, … } -> image, a derivation whose output `docker load`, `podman load` and `ctr image import` take
+#
+# Arguments:
+#   name              image name, with registry or without; lower-cased
+#   tag               null: the hash of what is in the image
+#   fromImage         the base: an image of ours, or any docker archive, OCI archive or OCI layout
+#   fromImageName     which image of an archive of several …
+#   fromImageTag      … and its tag
+#   addTarball        root file system tars, of mkTarball or of anything else: one or a list
+#   contents          packages whose files appear at `/` as links into the store
+#   copyToRoot        packages whose files are copied to `/`
+#   config            how a container is started (OCI image spec, config.md): the closure of all that it mentions is in the image
+#   layers            packages, or lists of them, that get layers of their own below the others; nothing of them at `/`
+#   extraCommands     a bash script that runs in the tree of `contents` and `copyToRoot`, as the build user
+#   created           a date like "1970-01-01T00:00:01Z"; never in a layer
+#   architecture      in Go's words, by default that of the packages; variant likewise
+#   uid, gid, mtime   of all files in the layers
+#   maxLayers         layers at the most, the base's included; null: 40 more than the base has
+#   compressor        of the layers in the archive: "gz", "zstd" or "none"; the image id does not depend on it
+#   compressionLevel  null: 6 for gz, 3 for zstd
+#   meta              of the derivation
+#
+# Each root (an item of `layers` and `contents`, a path that `config` mentions) has a derivation for its layers: put what
+# changes most last.
+#
+# Example:
+#   build { name = "hello"; contents = [ hello ]; config.Cmd = [ "/bin/hello" ]; }
+scope@{ arguments, types, names, containerConfig, mentioned, platform, runBuilder, baseImage, blobs, image, layerGroups, rootLayer, tarLayer, system, ... }:
+arguments.declare "build"
+{
+  name = { type = names.name; };
+  tag = { type = names.tag; default = null; };
+  fromImage = { type = types.nullOr types.file; default = null; };
+  fromImageName = { type = types.nullOr types.string; default = null; };
+  fromImageTag = { type = types.nullOr types.string; default = null; };
+  addTarball = { type = types.nullOr types.files; default = null; };
+  contents = { type = types.packages; default = [ ]; };
+  copyToRoot = { type = types.packages; default = [ ]; };
+  config = { type = types.any; default = { }; };
+  layers = { type = { check = builtins.isList; rule = "a list of packages, or of lists of them"; }; default = [ ]; };
+  extraCommands = { type = types.string; default = ""; };
+  created = { type = types.string; default = "1970-01-01T00:00:01Z"; };
+  architecture = { type = types.nullOr types.string; default = null; };
+  variant = { type = types.nullOr types.string; default = null; };
+  uid = { type = types.natural; default = 0; };
+  gid = { type = types.natural; default = 0; };
+  mtime = { type = types.natural; default = 1; };
+  maxLayers = { type = types.nullOr (types.between 1 125); default = null; };
+  compressor = { type = types.oneOf [ "gz" "none" "zstd" ]; default = "gz"; };
+  compressionLevel = { type = types.nullOr types.natural; default = null; };
+  meta = { type = types.attrs; default = { }; };
+}
+  (args:
+  let
+    inherit (builtins) concatLists concatMap filter isList length partition;
+    inherit (types) toList;
+    owner = [ args.uid args.gid ];
+    inherit (args) mtime compressor;
+
+    config = containerConfig "build" args.config;
+    compressionLevel = scope.compressionLevel "build" compressor args.compressionLevel;
+
+    base = if args.fromImage == null then null else baseImage { from = args.fromImage; imageName = args.fromImageName; imageTag = args.fromImageTag; };
+    fromBase = attribute: default: if base == null then default else base.${attribute};
+
+    # A tar of ours is known by what it holds, so that nothing which the base has is added again.
+    tarballs = partition (tarball: tarball ? dockertoolsTarball) (toList args.addTarball);
+    ofTarballs = attribute: concatMap (tarball: tarball.dockertoolsTarball.${attribute}) tarballs.right;
+    tarLayers = map tarLayer tarballs.wrong;
+
+    path = package: "${package}";
+    links = ofTarballs "contents" ++ map path (toList args.contents);
+    copies = ofTarballs "copyToRoot" ++ map path (toList args.copyToRoot);
+    explicit = map (item: map path (toList item)) args.layers;
+    inConfig = mentioned config;
+    # The closure of what is copied is not needed for the copies, but for what these refer to.
+    groups = filter (roots: roots != [ ]) (explicit ++ map (root: [ root ]) (links ++ copies ++ inConfig));
+
+    baseBound = fromBase "bound" 0;
+    maxLayers = if args.maxLayers != null then args.maxLayers else if baseBound + 40 > 125 then 125 else baseBound + 40;
+    hasRoot = links != [ ] || copies != [ ] || args.extraCommands != "";
+    budget = maxLayers - baseBound - length tarLayers - (if hasRoot then 1 else 0);
+    groupLayers =
+      if groups == [ ] then [ ]
+      else if budget < 1 then arguments.fail "build" "`maxLayers` is ${toString maxLayers}: the base may have ${toString baseBound} layers and ${toString (length tarLayers + (if hasRoot then 1 else 0))} more are needed beside those of the packages; write a larger number (125 at the most), or give the base a smaller one."
+      else layerGroups {
+        inherit groups budget owner mtime;
+        below = fromBase "roots" [ ];
+        descriptions = fromBase "descriptions" [ ] ++ tarLayers;
+      };
+    root = if !hasRoot then [ ] else [ (rootLayer { inherit links copies owner mtime; inherit (args) extraCommands; }) ];
+    layers = tarLayers ++ groupLayers ++ root;
+
+    description = runBuilder {
+      name = "image";
+      verb = "image";
+      local = true;
+      spec = {
+        bases = if base == null then [ ] else [ base.description ];
+        base = base != null;
+        inherit layers config;
+        inherit (args) created;
+        platform = platform.make args.architecture args.variant system;
+      };
+    };
+  in
+  image {
+    inherit (args) name tag meta;
+    inherit description config layers compressor compressionLevel;
+    roots = fromBase "roots" [ ] ++ concatLists groups;
+    descriptions = fromBase "descriptions" [ ] ++ tarLayers;
+    bound = if groups == [ ] then baseBound + length layers else maxLayers;
+    blobsFor = how:
+      (if base == null then [ ] else base.blobsFor how)
+      ++ concatMap (layer: blobs (how // { name = builtins.unsafeDiscardStringContext (layer.name or "layers"); descriptions = [ layer ]; })) layers;
+  })

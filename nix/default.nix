@@ -1,0 +1,25 @@
+# The scope: a line for each public function, alphabetically; what they share is in internal/.
+#
+# It takes packages, not nixpkgs, and otherwise nothing but builtins, so that it evaluates with any package set:
+#   python3      runs all builds; with OpenSSL (so not python3Minimal), or hashing is several times slower
+#   bash         runs `extraCommands`
+#   scriptPath   packages whose bin is in the PATH of scripts
+#   zstd         reads and writes zstd, where python is older than 3.14
+{ python3
+, bash
+, coreutils
+, scriptPath ? [ coreutils ]
+, zstd ? null
+, system ? python3.system
+}:
+let
+  scope = import ./internal { inherit python3 bash scriptPath zstd system; };
+  call = file: import file (scope // functions);
+
+  functions = {
+    build = call ./build.nix;
+    mergeImages = call ./mergeImages.nix;
+    mkTarball = call ./mkTarball.nix;
+  };
+in
+functions

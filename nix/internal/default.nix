@@ -1,0 +1,27 @@
+# What the public functions share, one file each.
+{ python3, bash, scriptPath, zstd, system }:
+let
+  scope = {
+    inherit python3 bash scriptPath system;
+    # Where python and this package set are older than zstd in python, the program does it.
+    zstdProgram = if zstd == null then null else "${zstd.bin or zstd}/bin/zstd";
+
+    arguments = import ./arguments.nix;
+    types = import ./types.nix;
+    containerConfig = import ./containerConfig.nix;
+    names = import ./names.nix;
+    mentioned = import ./mentioned.nix;
+    platform = import ./platform.nix;
+    compressionLevel = import ./compressionLevel.nix scope;
+
+    program = import ./program.nix { inherit python3 system; };
+    runBuilder = import ./runBuilder.nix scope;
+    baseImage = import ./baseImage.nix scope;
+    blobs = import ./blobs.nix scope;
+    image = import ./image.nix scope;
+    layerGroups = import ./layerGroups.nix scope;
+    rootLayer = import ./rootLayer.nix scope;
+    tarLayer = import ./tarLayer.nix scope;
+  };
+in
+scope

@@ -1,0 +1,50 @@
+# What an image of ours looks like to its user: the archive, with every other form of it as an attribute, all lazy.
+#
+#   function, name, tag   as the user gave them
+#   description           the derivation that describes the image
+#   roots descriptions bound blobsFor
+#                         for images on top of this one, see dockertoolsImage below
+#   config                what the user gave, checked
+{ runBuilder, names, program, python3, bash, zstdProgram, ... }:
+{ name, tag, description, config, layers, roots, descriptions, bound, blobsFor, compressor, compressionLevel, meta }:
+let
+  imageName = names.lower name;
+  imageTag = if tag == null then names.hashOf description else tag;
+  imageRef = "${imageName}:${imageTag}";
+  images = [{ image = description; references = [ imageRef ]; }];
+  fileName = names.baseName imageName;
+
+  write = suffix: format: runBuilder {
+    name = "docker-image-${fileName}${suffix}";
+    verb = "archive";
+    spec = { inherit images format; blobs = blobsFor { inherit compressor compressionLevel; }; zstd = zstdProgram; };
+    forget = true;
+    inherit meta;
+  };
+
+  archive = write ".tar" "archive";
+in
+archive // {
+  inherit imageName imageTag imageRef config description layers;
+  archive = archive;
+  oci = write "-oci" "layout";
+  ociArchive = write "-oci.tar" "oci-archive";
+  # An executable that writes the archive to standard output; nothing of it is in the store.
+  stream = runBuilder {
+    name = "stream-${fileName}";
+    verb = "script";
+    local = true;
+    spec = {
+      bash = "${bash}/bin/bash";
+      command = [ "${python3}/bin/python3" "-I" "-S" "-B" "${program.tool}/dockertools_py" "stream" "${description}" "--repo_tag" imageRef ];
+    };
+  };
+  dockertoolsImage = {
+    inherit description; # image.json and config.json
+    inherit roots; # store paths whose closures are in it whole
+    inherit descriptions; # further store paths in it, as descriptions of layers
+    inherit bound; # layers at the most, as far as evaluation can know
+    inherit blobsFor; # { compressor, compressionLevel } -> derivations with its layers compressed
+    references = [ imageRef ];
+  };
+}

@@ -1,0 +1,30 @@
+# A derivation for each root: the layers of its closure, without what the roots below it bring already.
+#
+# Its inputs are its own root and those below it, so after a change of one root only its own layers and those above are made
+# again; and another image with the same first roots has the same derivations.
+#
+#   groups         lists of roots, lowest first; each list makes one derivation
+#   below          roots of the base, whose closures are there already
+#   descriptions   derivations that describe layers with store paths: a foreign base, foreign tars
+#   budget         layers at the most, for all groups together
+{ runBuilder, names, ... }:
+{ groups, below, descriptions, budget, owner, mtime }:
+let
+  inherit (builtins) concatLists elemAt genList head length;
+  count = length groups;
+  # More groups than layers: the lowest, which change least, share one.
+  surplus = count - budget;
+  joined =
+    if surplus <= 0 then groups
+    else [ (concatLists (genList (elemAt groups) (surplus + 1))) ] ++ genList (i: elemAt groups (surplus + 1 + i)) (budget - 1);
+  share = if count == 0 then 0 else if surplus > 0 then 1 else budget / count;
+  describe = index: roots: lower: runBuilder {
+    name = "${names.ofPath (head roots)}-layers";
+    verb = "layers";
+    graphs = { closure = roots; } // (if lower == [ ] then { } else { belowClosure = lower; });
+    spec = { inherit roots owner mtime; budget = share; below = descriptions; };
+  };
+in
+genList
+  (index: describe index (elemAt joined index) (below ++ concatLists (genList (elemAt joined) index)))
+  (length joined)

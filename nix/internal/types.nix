@@ -1,0 +1,37 @@
+# What an argument may be: `check` says whether a value is one, `rule` what to write instead, for the error.
+let
+  inherit (builtins) all elem isAttrs isBool isInt isList isPath isString match;
+in
+rec {
+  string = { check = isString; rule = "a string"; };
+  bool = { check = isBool; rule = "true or false"; };
+  attrs = { check = isAttrs; rule = "an attribute set"; };
+  # Checked by the function itself.
+  any = { check = _: true; rule = ""; };
+  natural = { check = v: isInt v && v >= 0; rule = "a whole number, 0 or more"; };
+  positive = { check = v: isInt v && v >= 1; rule = "a whole number, 1 or more"; };
+  between = low: high: { check = v: isInt v && v >= low && v <= high; rule = "a whole number from ${toString low} to ${toString high}"; };
+  oneOf = values: { check = v: elem v values; rule = builtins.concatStringsSep " or " (map builtins.toJSON values); };
+  nullOr = type: { check = v: v == null || type.check v; rule = "null or ${type.rule}"; };
+
+  # A package, a path, or a string that names something in the store.
+  package = {
+    check = v: isPath v || (isAttrs v && v ? outPath) || (isString v && builtins.hasContext v);
+    rule = "a package or a path";
+  };
+  packages = {
+    check = v: package.check v || (isList v && all package.check v);
+    rule = "a package, a path, or a list of them";
+  };
+  file = {
+    check = v: package.check v || (isString v && match "/.*" v != null);
+    rule = "a file: a package, or a path such as ./image.tar";
+  };
+  files = {
+    check = v: file.check v || (isList v && all file.check v);
+    rule = "a file (a package, or a path such as ./root.tar), or a list of them";
+  };
+
+  # As a list, whichever of the two was given.
+  toList = v: if v == null then [ ] else if isList v then v else [ v ];
+}

@@ -1,0 +1,104 @@
+# mergeImages: independent images as one image, or several in one archive.
+#
+# Type: { name, image1, image2 } | { name, baseImage, image } | { name, images } -> image
+#       [ image ] -> a derivation whose output is an archive of all of them
+#
+# The set forms compose: the result has the layers of all images, each layer and each store path once, and their configs
+# merged left to right (Env by name, maps merged, otherwise the last that says something). Layers are copied as they are; only
+# one that holds some paths twice is made again without them.
+#
+# Arguments:
+#   name, tag, created, compressor, compressionLevel, meta    as of build
+#   image1, image2 | baseImage, image | images                the images, lowest first
+#   config                                                    on top of the merged one
+#
+# Example:
+#   mergeImages { name = "bash-python"; image1 = bash-image; image2 = just-python; }
+#   mergeImages [ redis-image nginx-image ]
+scope@{ arguments, types, names, containerConfig, mentioned, runBuilder, baseImage, blobs, image, layerGroups, zstdProgram, ... }:
+let
+  inherit (builtins) concatLists concatMap elemAt filter foldl' genList head isList length map;
+
+  bundle = from:
+    let images = map (from: baseImage { inherit from; }) from; in
+    runBuilder {
+      name = "docker-images.tar";
+      verb = "archive";
+      forget = true;
+      spec = {
+        images = map (one: { image = one.description; inherit (one) references; }) images;
+        format = "archive";
+        blobs = concatMap (one: one.blobsFor { compressor = "gz"; compressionLevel = 6; }) images;
+        zstd = zstdProgram;
+      };
+    };
+
+  compose = arguments.declare "mergeImages"
+    {
+      name = { type = names.name; };
+      tag = { type = names.tag; default = null; };
+      baseImage = { type = types.nullOr types.file; default = null; };
+      image = { type = types.nullOr types.file; default = null; };
+      image1 = { type = types.nullOr types.file; default = null; };
+      image2 = { type = types.nullOr types.file; default = null; };
+      images = { type = types.nullOr { check = v: isList v && builtins.all types.file.check v; rule = "a list of images"; }; default = null; };
+      config = { type = types.any; default = { }; };
+      created = { type = types.string; default = "1970-01-01T00:00:01Z"; };
+      compressor = { type = types.oneOf [ "gz" "none" "zstd" ]; default = "gz"; };
+      compressionLevel = { type = types.nullOr types.natural; default = null; };
+      meta = { type = types.attrs; default = { }; };
+    }
+    (args:
+    let
+      forms = filter (form: form != [ ]) [
+        (filter (v: v != null) [ args.baseImage args.image ])
+        (filter (v: v != null) [ args.image1 args.image2 ])
+        (types.toList args.images)
+      ];
+      given =
+        if length forms != 1 then arguments.fail "mergeImages" "${toString (length forms)} of its forms at once: write image1 and image2, or baseImage and image, or images = [ … ]."
+        else head forms;
+      parts =
+        if length given < 2 && args.images == null then arguments.fail "mergeImages" "only one image is given: write two, or images = [ … ]."
+        else map (from: baseImage { inherit from; }) given;
+
+      config = containerConfig "mergeImages" args.config;
+      compressionLevel = scope.compressionLevel "mergeImages" args.compressor args.compressionLevel;
+      roots = concatMap (part: part.roots) parts;
+      descriptions = concatMap (part: part.descriptions) parts;
+      inConfig = layerGroups {
+        groups = map (root: [ root ]) (mentioned config);
+        below = roots;
+        inherit descriptions;
+        budget = length (mentioned config);
+        owner = [ 0 0 ];
+        mtime = 1;
+      };
+      nameOf = index: part: if part.references == [ ] then "image ${toString (index + 1)}" else head part.references;
+      merged = runBuilder {
+        name = "image";
+        verb = "merge";
+        local = true;
+        spec = {
+          images = map (part: part.description) parts;
+          layers = inConfig;
+          inherit config;
+          inherit (args) created;
+          names = genList (index: nameOf index (elemAt parts index)) (length parts);
+        };
+      };
+    in
+    image {
+      inherit (args) name tag meta compressor;
+      inherit config compressionLevel;
+      description = merged;
+      layers = [ merged ];
+      roots = roots ++ mentioned config;
+      inherit descriptions;
+      bound = foldl' (sum: part: sum + part.bound) 0 parts + length inConfig;
+      blobsFor = how:
+        concatMap (part: part.blobsFor how) parts
+        ++ blobs (how // { name = "merged"; descriptions = [ merged ]; except = map (part: part.description) parts; });
+    });
+in
+argument: if isList argument then bundle argument else compose argument

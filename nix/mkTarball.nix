@@ -1,0 +1,63 @@
+# mkTarball: one root file system tar of a closure, its packages' files visible at `/`.
+#
+# Type: { drv | contents, … } -> a derivation whose output is a tar
+#
+# Arguments:
+#   drv               one package …
+#   contents          … or several, as links at `/`
+#   copyToRoot        packages whose files are copied to `/`
+#   name              of the derivation; by default the first package's
+#   compressor        "gz", "zstd" or "none"
+#   compressionLevel  null: 6 for gz, 3 for zstd
+#   uid, gid, mtime   of all files
+#   meta              of the derivation
+#
+# For `docker import`, `tar -x` and the like; and for `build { addTarball = …; }`, which knows what is in it and takes just what
+# the base has not.
+#
+# Example:
+#   mkTarball { drv = bash; }
+scope@{ arguments, types, runBuilder, names, zstdProgram, ... }:
+arguments.declare "mkTarball"
+{
+  drv = { type = types.nullOr types.package; default = null; };
+  contents = { type = types.nullOr types.packages; default = null; };
+  copyToRoot = { type = types.packages; default = [ ]; };
+  name = { type = types.nullOr types.string; default = null; };
+  compressor = { type = types.oneOf [ "gz" "none" "zstd" ]; default = "gz"; };
+  compressionLevel = { type = types.nullOr types.natural; default = null; };
+  uid = { type = types.natural; default = 0; };
+  gid = { type = types.natural; default = 0; };
+  mtime = { type = types.natural; default = 1; };
+  meta = { type = types.attrs; default = { }; };
+}
+  (args:
+  let
+    suffix = { gz = ".tar.gz"; zstd = ".tar.zst"; none = ".tar"; }.${args.compressor};
+    path = package: "${package}";
+    links =
+      if args.drv != null && args.contents != null then
+        arguments.fail "mkTarball" "both `drv` and `contents` are given: write `contents` with all packages, or `drv` with the only one."
+      else map path (types.toList (if args.drv != null then args.drv else args.contents));
+    copies = map path (types.toList args.copyToRoot);
+    roots = links ++ copies;
+    level = scope.compressionLevel "mkTarball" args.compressor args.compressionLevel;
+  in
+  if roots == [ ] then arguments.fail "mkTarball" "`drv` is missing: write drv = a package, or contents = a list of them."
+  else
+    runBuilder
+      {
+        name = (if args.name != null then args.name else "${names.ofPath (builtins.head roots)}-root") + suffix;
+        verb = "tarball";
+        graphs.closure = roots;
+        spec = {
+          inherit links copies level;
+          inherit (args) compressor mtime;
+          owner = [ args.uid args.gid ];
+          zstd = zstdProgram;
+        };
+        forget = true;
+        inherit (args) meta;
+      } // {
+      dockertoolsTarball = { contents = links; copyToRoot = copies; };
+    })

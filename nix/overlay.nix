@@ -1,0 +1,6 @@
+# An overlay for nixpkgs: `pkgs.dockerTools` becomes ours.
+#
+#   import <nixpkgs> { overlays = [ (import ./nix/overlay.nix) ]; }
+final: prev: {
+  dockerTools = import ./fromPackages.nix final;
+}
