@@ -27,7 +27,7 @@
 #
 # Example:
 #   build { name = "hello"; contents = [ hello ]; config.Cmd = [ "/bin/hello" ]; }
-scope@{ arguments, types, names, containerConfig, mentioned, platform, runBuilder, baseImage, blobs, image, layerGroups, rootLayer, tarLayer, system, ... }:
+scope@{ arguments, types, names, containerConfig, mentioned, platform, runBuilder, baseImage, blobs, files, image, layerGroups, rootLayer, tarLayer, system, ... }:
 arguments.declare "build"
 {
   name = { type = names.name; };
@@ -62,20 +62,23 @@ arguments.declare "build"
     config = containerConfig "build" args.config;
     compressionLevel = scope.compressionLevel "build" compressor args.compressionLevel;
 
-    base = if args.fromImage == null then null else baseImage { from = args.fromImage; imageName = args.fromImageName; imageTag = args.fromImageTag; };
+    base = if args.fromImage == null then null else baseImage { function = "build"; argument = "fromImage"; from = args.fromImage; imageName = args.fromImageName; imageTag = args.fromImageTag; };
     fromBase = attribute: default: if base == null then default else base.${attribute};
 
     # A tar of ours is known by what it holds, so that nothing which the base has is added again.
     tarballs = partition (tarball: tarball ? dockertoolsTarball) (toList args.addTarball);
     ofTarballs = attribute: concatMap (tarball: tarball.dockertoolsTarball.${attribute}) tarballs.right;
-    tarLayers = map tarLayer tarballs.wrong;
+    tarLayers = map (tarball: tarLayer (files.inStore "build" "addTarball" tarball)) tarballs.wrong;
 
+    plain = builtins.unsafeDiscardStringContext;
     path = package: "${package}";
     links = ofTarballs "contents" ++ map path (toList args.contents);
     copies = ofTarballs "copyToRoot" ++ map path (toList args.copyToRoot);
     explicit = map (item: map path (toList item)) args.layers;
     inConfig = mentioned config;
-    # The closure of what is copied is not needed for the copies, but for what these refer to.
+    # Of what is copied the closure is needed, but the package itself only where something refers to it.
+    isFull = path: builtins.elem (plain path) (map plain (links ++ inConfig ++ concatLists explicit ++ fromBase "roots" [ ]));
+    copied = fromBase "copied" [ ] ++ filter (path: !isFull path) copies;
     groups = filter (roots: roots != [ ]) (explicit ++ map (root: [ root ]) (links ++ copies ++ inConfig));
 
     baseBound = fromBase "bound" 0;
@@ -86,7 +89,7 @@ arguments.declare "build"
       if groups == [ ] then [ ]
       else if budget < 1 then arguments.fail "build" "`maxLayers` is ${toString maxLayers}: the base may have ${toString baseBound} layers and ${toString (length tarLayers + (if hasRoot then 1 else 0))} more are needed beside those of the packages; write a larger number (125 at the most), or give the base a smaller one."
       else layerGroups {
-        inherit groups budget owner mtime;
+        inherit groups copied budget owner mtime;
         below = fromBase "roots" [ ];
         descriptions = fromBase "descriptions" [ ] ++ tarLayers;
       };
@@ -110,6 +113,7 @@ arguments.declare "build"
     inherit (args) name tag meta;
     inherit description config layers compressor compressionLevel;
     roots = fromBase "roots" [ ] ++ concatLists groups;
+    inherit copied;
     descriptions = fromBase "descriptions" [ ] ++ tarLayers;
     bound = if groups == [ ] then baseBound + length layers else maxLayers;
     blobsFor = how:

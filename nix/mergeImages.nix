@@ -20,15 +20,17 @@ let
   inherit (builtins) concatLists concatMap elemAt filter foldl' genList head isList length map;
 
   bundle = from:
-    let images = map (from: baseImage { inherit from; }) from; in
-    runBuilder {
+    let images = map (from: baseImage { function = "mergeImages"; argument = "an image of the list"; all = true; inherit from; }) from; in
+    if from == [ ] then arguments.fail "mergeImages" "the list is empty: write [ image … ]."
+    else runBuilder {
       name = "docker-images.tar";
       verb = "archive";
       forget = true;
       spec = {
-        images = map (one: { image = one.description; inherit (one) references; }) images;
+        images = map (one: if one.references == null then { all = one.description; } else { image = one.description; inherit (one) references; }) images;
         format = "archive";
-        blobs = concatMap (one: one.blobsFor { compressor = "gz"; compressionLevel = 6; }) images;
+        # What others made is copied as it is.
+        blobs = concatMap (one: if one.references == null then [ ] else one.blobsFor { compressor = "gz"; compressionLevel = 6; }) images;
         zstd = zstdProgram;
       };
     };
@@ -60,21 +62,22 @@ let
         else head forms;
       parts =
         if length given < 2 && args.images == null then arguments.fail "mergeImages" "only one image is given: write two, or images = [ … ]."
-        else map (from: baseImage { inherit from; }) given;
+        else map (from: baseImage { function = "mergeImages"; argument = "an image"; inherit from; }) given;
 
       config = containerConfig "mergeImages" args.config;
       compressionLevel = scope.compressionLevel "mergeImages" args.compressor args.compressionLevel;
       roots = concatMap (part: part.roots) parts;
+      copied = concatMap (part: part.copied) parts;
       descriptions = concatMap (part: part.descriptions) parts;
       inConfig = layerGroups {
         groups = map (root: [ root ]) (mentioned config);
         below = roots;
-        inherit descriptions;
+        inherit copied descriptions;
         budget = length (mentioned config);
         owner = [ 0 0 ];
         mtime = 1;
       };
-      nameOf = index: part: if part.references == [ ] then "image ${toString (index + 1)}" else head part.references;
+      nameOf = index: part: if part.references == null then "image ${toString (index + 1)}" else head part.references;
       merged = runBuilder {
         name = "image";
         verb = "merge";
@@ -94,7 +97,7 @@ let
       description = merged;
       layers = [ merged ];
       roots = roots ++ mentioned config;
-      inherit descriptions;
+      inherit copied descriptions;
       bound = foldl' (sum: part: sum + part.bound) 0 parts + length inConfig;
       blobsFor = how:
         concatMap (part: part.blobsFor how) parts

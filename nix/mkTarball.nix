@@ -52,6 +52,7 @@ arguments.declare "mkTarball"
         graphs.closure = roots;
         spec = {
           inherit links copies level;
+          copied = copies;
           inherit (args) compressor mtime;
           owner = [ args.uid args.gid ];
           zstd = zstdProgram;

@@ -5,7 +5,7 @@ from pathlib import Path
 from dockertools_py.errors import DockertoolsError
 from dockertools_py.formats.image_reader import choose, file_compressor, read_image, stored_images
 from dockertools_py.formats.members import Reader
-from dockertools_py.model.reference import Reference
+from dockertools_py.model.reference import Reference, parse_all
 from dockertools_py.pack.bundle import NamedImage
 from dockertools_py.store import description
 
@@ -24,9 +24,4 @@ def open_image(path: Path, choice: str | None = None, zstd: str | None = None) -
     wanted = Reference.parse(choice) if choice else None
     name, tag = (wanted.name, wanted.tag) if wanted else (None, None)
     stored = choose(stored_images(reader), name, tag, str(path))
-    return NamedImage(read_image(reader, stored, zstd), tuple(_references(stored.names)))
-
-
-def _references(names: tuple[str, ...]) -> list[Reference]:
-    short = [name.removeprefix("docker.io/library/").removeprefix("docker.io/") for name in names]
-    return [Reference.parse(name) for name in short]
+    return NamedImage(read_image(reader, stored, zstd), parse_all(stored.names))

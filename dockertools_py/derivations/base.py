@@ -12,16 +12,26 @@ from dockertools_py.store.description import write_image
 
 
 def build(attributes: Attributes) -> None:
-    """Spec: `file`, `imageName`, `imageTag`, `zstd`. An outer compression is taken off: the layers inside must be reached."""
+    """Spec: `file`, `argument` (what the user calls it), `imageName`, `imageTag`, `all`, `zstd`.
+
+    An outer compression is taken off: the layers inside must be reached. With `all` every image in the file gets a
+    folder of its own, `0`, `1` and so on.
+    """
     spec, given = attributes.spec, Path(attributes.spec["file"])
     attributes.out.mkdir()
     try:
         reader = Reader.open(_plain(attributes, given))
-        stored = choose(stored_images(reader), spec["imageName"], spec["imageTag"], str(given))
-        image = read_image(reader, stored, spec["zstd"])
+        there = stored_images(reader)
+        if not spec["all"]:
+            stored = choose(there, spec["imageName"], spec["imageTag"], str(given))
+            write_image(attributes.out, read_image(reader, stored, spec["zstd"]), stored.names)
+            return
+        for number, stored in enumerate(there):
+            folder = attributes.out / str(number)
+            folder.mkdir()
+            write_image(folder, read_image(reader, stored, spec["zstd"]), stored.names)
     except DockertoolsError as error:
-        raise DockertoolsError(f"fromImage: {error}") from error
-    write_image(attributes.out, image)
+        raise DockertoolsError(f"{spec['argument']}: {error}") from error
 
 
 def _plain(attributes: Attributes, given: Path) -> Path:

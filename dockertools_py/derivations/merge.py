@@ -9,11 +9,11 @@ from dockertools_py.model.image_config import ImageConfig, parse_created
 from dockertools_py.pack.image import Image, merge_layers
 from dockertools_py.pack.layer import PathsSource
 from dockertools_py.store.describe import describe
-from dockertools_py.store.description import read_image, write_image
+from dockertools_py.store.description import read_image, read_layers, write_image
 
 
 def build(attributes: Attributes) -> None:
-    """Spec: `images` (descriptions), `config`, `created`, `names` of the images for errors."""
+    """Spec: `images` and `layers` on top of them (descriptions), `config`, `created`, `names` of the images for errors."""
     spec = attributes.spec
     created = parse_created(spec["created"])
     images = [read_image(folder) for folder in attributes.paths("images")]
@@ -32,5 +32,6 @@ def build(attributes: Attributes) -> None:
             layers.append(layer)
     container = container_config.merge(image.config.container for image in images)
     merged = Image(ImageConfig(images[0].config.platform, container), ()).append(layers, created)
+    merged = merged.append((layer for folder in attributes.paths("layers") for layer in read_layers(folder)), created)
     attributes.out.mkdir()
     write_image(attributes.out, merged.with_config(container_config.parse(spec["config"], "config"), created))

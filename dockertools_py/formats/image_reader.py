@@ -68,6 +68,7 @@ def read_image(reader: Reader, stored: StoredImage, zstd: str | None = None) -> 
         raise DockertoolsError(
             f"{reader.what(stored.config)}: {len(config.diff_ids)} diff_ids, but the image has {len(stored.layers)} layers"
         )
+    said = [entry.created_by or entry.comment for entry in config.history if not entry.empty_layer]
     seen: dict[str, tuple[Layer, frozenset[str]]] = {}
     layers: list[Layer] = []
     for number, (name, diff_id) in enumerate(zip(stored.layers, config.diff_ids, strict=True)):
@@ -78,7 +79,7 @@ def read_image(reader: Reader, stored: StoredImage, zstd: str | None = None) -> 
                 f"{reader.what(name)}: layer {number} has the diff_id {layer.diff_id}, but the config says {diff_id}"
             )
         layers = [_without(lower, hidden) for lower in layers]
-        layers.append(layer)
+        layers.append(layer.named(said[number]) if number < len(said) and said[number] else layer)
     return Image(config, tuple(layers))
 
 

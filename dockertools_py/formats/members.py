@@ -34,6 +34,8 @@ class ArchiveMembers:
         self._path = path
         self._files: dict[str, tuple[int, int]] = {}
         self._links: dict[str, str] = {}
+        if not path.is_file():
+            raise DockertoolsError(f"{path}: not a file that can be read twice, such as a pipe: save it first")
         with path.open("rb") as file:
             for member in members(FileStream(file, path.stat().st_size)):
                 name = _clean(member.name)

@@ -35,7 +35,7 @@ class _Validation:
     def __init__(self, reader: Reader, zstd: str | None) -> None:
         self.reader, self.zstd = reader, zstd
         self.mismatches: list[str] = []
-        self.images = 0
+        self.images: set[str] = set()
         self.diff_ids: dict[str, Digest] = {}
         self.checked: set[str] = set()
 
@@ -87,7 +87,7 @@ class _Validation:
         """A manifest, its config, its layers, and their diff_ids."""
         name = blob_name(descriptor.digest)
         manifest = Manifest.from_json(self.reader.json(name), name)
-        self.images += 1
+        self.images.add(blob_name(manifest.config.digest))
         if self.blob(manifest.config, f"{name}, config"):
             layers = [blob_name(layer.digest) for layer in manifest.layers]
             there = [self.blob(layer, f"{name}, layer {n}") for n, layer in enumerate(manifest.layers)]
@@ -133,7 +133,7 @@ class _Validation:
                 config, layers = entry["Config"], entry["Layers"]
                 absent = [name for name in (config, *layers) if not self.reader.has(name)]
                 self.mismatches += [f"{what}: {shown(name)} is not there" for name in absent]
-                self.images += 1
+                self.images.add(config)
                 if config not in absent:
                     self.config(config, layers)
 
@@ -176,7 +176,7 @@ def validate(reader: Reader, zstd: str | None = None) -> Report:
     validation.digests()
     if not validation.images and not validation.mismatches:
         validation.mismatches.append("no image in it")
-    return Report(validation.images, len(validation.checked), _unique(validation.mismatches))
+    return Report(len(validation.images), len(validation.checked), _unique(validation.mismatches))
 
 
 def _unique(texts: list[str]) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """Image references, `registry/repository:tag` (distribution spec 1.1, "Pulling manifests"; Docker's rules for names)."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
@@ -52,3 +53,9 @@ class Reference:
 
     def __str__(self) -> str:
         return f"{self.name}:{self.tag}"
+
+
+def parse_all(names: Iterable[str]) -> tuple[Reference, ...]:
+    """References of names as archives and layouts have them, where Docker's own registry may be written out."""
+    short = (name.removeprefix("docker.io/").removeprefix("library/") for name in names)
+    return tuple(Reference.parse(name) for name in short)

@@ -1,7 +1,7 @@
 """The references graph of a closure, as `exportReferencesGraph` gives it (Nix manual, "Advanced Attributes")."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, Self
 
@@ -12,11 +12,12 @@ _HASH_LENGTH = 32
 
 @dataclass(frozen=True, slots=True)
 class StorePath:
-    """A path of the Nix store: its size as a NAR in bytes, and what it refers to (itself left out)."""
+    """A path of the Nix store: its size as a NAR in bytes, and what it refers to, itself left out."""
 
     path: str
     nar_size: int
     references: tuple[str, ...]
+    refers_to_itself: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +31,9 @@ class ReferencesGraph:
         """From the list in `.attrs.json`: objects with path, narSize and references. Raises DockertoolsError."""
         paths = {}
         for item in value:
-            path, references = item["path"], tuple(r for r in sorted(item["references"]) if r != item["path"])
-            paths[path] = StorePath(path, int(item["narSize"]), references)
+            path, references = item["path"], sorted(item["references"])
+            others = tuple(reference for reference in references if reference != path)
+            paths[path] = StorePath(path, int(item["narSize"]), others, path in references)
         for node in paths.values():
             for reference in node.references:
                 if reference not in paths:
@@ -53,13 +55,23 @@ class ReferencesGraph:
             level += 1
         return levels
 
+    def union(self, other: "ReferencesGraph") -> "ReferencesGraph":
+        """The paths of both."""
+        return ReferencesGraph({**other.paths, **self.paths})
+
+    def unreferenced(self, paths: Iterable[str]) -> frozenset[str]:
+        """Those of `paths` that nothing here refers to, not even they themselves."""
+        used = {reference for node in self.paths.values() for reference in node.references}
+        used.update(path for path, node in self.paths.items() if node.refers_to_itself)
+        return frozenset(paths) - used
+
     def without(self, others: Iterable[str]) -> "ReferencesGraph":
         """The paths that are not in `others`, and the references between them."""
         dropped = set(others)
         kept = {path: node for path, node in self.paths.items() if path not in dropped}
         return ReferencesGraph(
             {
-                path: StorePath(path, node.nar_size, tuple(r for r in node.references if r in kept))
+                path: replace(node, references=tuple(r for r in node.references if r in kept))
                 for path, node in kept.items()
             }
         )

@@ -30,10 +30,10 @@ def read_layers(folder: Path) -> tuple[Layer, ...]:
     return tuple(Layer.from_json(layer) for layer in _read(folder / name)["layers"])
 
 
-def write_image(folder: Path, image: Image) -> None:
-    """Describe an image; `folder` is there."""
+def write_image(folder: Path, image: Image, names: Iterable[str] = ()) -> None:
+    """Describe an image, and the names that it had where it comes from; `folder` is there."""
     _write(folder / _CONFIG, image.config.to_bytes())
-    _write(folder / _IMAGE, canonical_json.encode(image.to_json()))
+    _write(folder / _IMAGE, canonical_json.encode({**image.to_json(), "names": list(names)}))
 
 
 def read_image(folder: Path) -> Image:
@@ -41,6 +41,11 @@ def read_image(folder: Path) -> Image:
     if not (folder / _IMAGE).exists():
         raise DockertoolsError(f"{folder}: no description of an image: {_IMAGE} is not in it")
     return Image.from_json((folder / _CONFIG).read_bytes(), _read(folder / _IMAGE))
+
+
+def read_names(folder: Path) -> tuple[str, ...]:
+    """The names that a described image had where it comes from; ours have none, Nix knows theirs."""
+    return tuple(_read(folder / _IMAGE)["names"])
 
 
 def is_image(folder: Path) -> bool:

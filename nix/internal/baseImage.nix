@@ -2,22 +2,23 @@
 #
 # A derivation for each file, shared by all its children. What an image of ours promises to others is the list at the end of
 # image.nix.
-{ runBuilder, names, blobs, zstdProgram, ... }:
-{ from, imageName ? null, imageTag ? null }:
+{ runBuilder, names, blobs, files, zstdProgram, ... }:
+{ function, argument, from, imageName ? null, imageTag ? null, all ? false }:
 let
-  file = if builtins.isString from || builtins.isPath from then "${from}" else from;
+  file = files.inStore function argument from;
   description = runBuilder {
-    name = "${names.ofPath "${file}"}-description";
+    name = "${names.ofPath file}-description";
     verb = "base";
-    spec = { file = "${file}"; inherit imageName imageTag; zstd = zstdProgram; };
+    spec = { inherit file argument imageName imageTag all; zstd = zstdProgram; };
   };
 in
 if from ? dockertoolsImage then from.dockertoolsImage
 else {
   inherit description;
   roots = [ ];
+  copied = [ ];
   descriptions = [ description ];
   bound = 0; # unknown until it is read
   blobsFor = { compressor, compressionLevel }: blobs { name = "base"; descriptions = [ description ]; inherit compressor compressionLevel; };
-  references = [ ];
+  references = null; # it has its own
 }

@@ -9,6 +9,7 @@ let
     arguments = import ./arguments.nix;
     types = import ./types.nix;
     containerConfig = import ./containerConfig.nix;
+    files = import ./files.nix;
     names = import ./names.nix;
     mentioned = import ./mentioned.nix;
     platform = import ./platform.nix;

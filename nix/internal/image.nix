@@ -6,7 +6,7 @@
 #                         for images on top of this one, see dockertoolsImage below
 #   config                what the user gave, checked
 { runBuilder, names, program, python3, bash, zstdProgram, ... }:
-{ name, tag, description, config, layers, roots, descriptions, bound, blobsFor, compressor, compressionLevel, meta }:
+{ name, tag, description, config, layers, roots, copied, descriptions, bound, blobsFor, compressor, compressionLevel, meta }:
 let
   imageName = names.lower name;
   imageTag = if tag == null then names.hashOf description else tag;
@@ -36,12 +36,13 @@ archive // {
     local = true;
     spec = {
       bash = "${bash}/bin/bash";
-      command = [ "${python3}/bin/python3" "-I" "-S" "-B" "${program.tool}/dockertools_py" "stream" "${description}" "--repo_tag" imageRef ];
+      command = [ "${python3}/bin/python3" "-I" "-S" "-B" "${program.tool}/dockertools_py" "stream" "${description}" "--default-tag" imageRef ];
     };
   };
   dockertoolsImage = {
     inherit description; # image.json and config.json
-    inherit roots; # store paths whose closures are in it whole
+    inherit roots; # store paths whose closures are in it whole …
+    inherit copied; # … but for these themselves, where nothing refers to them
     inherit descriptions; # further store paths in it, as descriptions of layers
     inherit bound; # layers at the most, as far as evaluation can know
     inherit blobsFor; # { compressor, compressionLevel } -> derivations with its layers compressed

@@ -4,11 +4,12 @@
 # again; and another image with the same first roots has the same derivations.
 #
 #   groups         lists of roots, lowest first; each list makes one derivation
+#   copied         those of the roots, the base's included, that are copied to `/` and are not wanted in the store for that alone
 #   below          roots of the base, whose closures are there already
 #   descriptions   derivations that describe layers with store paths: a foreign base, foreign tars
 #   budget         layers at the most, for all groups together
 { runBuilder, names, ... }:
-{ groups, below, descriptions, budget, owner, mtime }:
+{ groups, copied ? [ ], below, descriptions, budget, owner, mtime }:
 let
   inherit (builtins) concatLists elemAt genList head length;
   count = length groups;
@@ -22,7 +23,7 @@ let
     name = "${names.ofPath (head roots)}-layers";
     verb = "layers";
     graphs = { closure = roots; } // (if lower == [ ] then { } else { belowClosure = lower; });
-    spec = { inherit roots owner mtime; budget = share; below = descriptions; };
+    spec = { inherit roots copied owner mtime; budget = share; below = descriptions; };
   };
 in
 genList

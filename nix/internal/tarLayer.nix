@@ -4,5 +4,5 @@ tarball:
 runBuilder {
   name = "${names.ofPath tarball}-layer";
   verb = "tar_layer";
-  spec = { tarball = "${tarball}"; zstd = zstdProgram; };
+  spec = { inherit tarball; zstd = zstdProgram; };
 }
