@@ -141,5 +141,5 @@ packages // import ./helpers.nix { inherit packages system; } // {
   bashInteractive = packages.bash;
   stdenv = { inherit hostPlatform; buildPlatform = hostPlatform; inherit (hostPlatform) isLinux; };
   # For ./dev: what to download, what to build, and what to remember
-  hostpkgs = { inherit packages; debs = table; memory = { inherit key; packages = mapAttrs (_: remember) packages; }; };
+  hostpkgs = { inherit packages release; debs = table; memory = { inherit key; packages = mapAttrs (_: remember) packages; }; };
 }

@@ -235,10 +235,10 @@ def python3() -> None:
     """
     (program,) = OUT.glob("bin/python3.??")
     wrap("python3", program)
-    library = OUT / "lib" / program.name
-    jobs = os.environ["NIX_BUILD_CORES"]
-    compile_all = ["compileall", "-q", "-j", jobs, "--invalidation-mode", "unchecked-hash", str(library)]
-    subprocess.run([program, "-I", "-m", *compile_all], check=True)
+    # -B: what compileall imports would else be written with time stamps, and kept. One after the other: the bytes that a
+    # process writes for a file follow, here and there, what it compiled before.
+    compile_all = ["compileall", "-q", "--invalidation-mode", "unchecked-hash", str(OUT / "lib" / program.name)]
+    subprocess.run([program, "-IB", "-m", *compile_all], check=True)
 
 
 def wrap(name: str, program: Path, settings: str = "") -> None:
