@@ -52,7 +52,7 @@ arguments.declare "mkTarball"
         graphs.closure = roots;
         spec = {
           inherit links copies level;
-          copied = copies;
+          copied = builtins.filter (path: !builtins.elem path links) copies;
           inherit (args) compressor mtime;
           owner = [ args.uid args.gid ];
           zstd = zstdProgram;

@@ -1,0 +1,35 @@
+{
+  description = "Container images from Nix closures: deterministic, composable, without Docker, daemon, VM or root";
+
+  # Not as a flake: so any folder with a default.nix that takes `system` may stand in for it, as the embedded set does:
+  #   nix build --impure --override-input nixpkgs path:./nix/hostpkgs .#bash-python
+  inputs.nixpkgs = {
+    url = "github:NixOS/nixpkgs/nixos-unstable";
+    flake = false;
+  };
+
+  outputs = { self, nixpkgs }:
+    let
+      inherit (builtins) listToAttrs mapAttrs removeAttrs;
+      systems = [ "x86_64-linux" "aarch64-linux" ];
+      perSystem = make: listToAttrs (map (system: { name = system; value = make system; }) systems);
+      ours = perSystem (system: import ./. { pkgs = import nixpkgs { inherit system; }; });
+      examples = system: removeAttrs ours.${system} [ "dockerTools" "pkgs" ];
+      commandLine = perSystem (system: import ./nix/commandLine.nix ours.${system}.pkgs);
+    in
+    {
+      lib.dockerTools = import ./nix/fromPackages.nix; # pkgs -> { build mkTarball mergeImages … }
+      overlays.default = import ./nix/overlay.nix;
+
+      packages = perSystem (system: examples system // {
+        dockertools-py = commandLine.${system}.program;
+        default = ours.${system}.bash-python;
+      });
+      # Every example's archive, read again and each digest recomputed
+      checks = perSystem (system: mapAttrs (_: commandLine.${system}.validated) (examples system));
+      apps = perSystem (system: {
+        default = { type = "app"; program = "${commandLine.${system}.program}"; };
+      });
+      hydraJobs = perSystem examples;
+    };
+}
