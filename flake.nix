@@ -11,7 +11,9 @@
   outputs = { self, nixpkgs }:
     let
       inherit (builtins) listToAttrs mapAttrs removeAttrs;
-      systems = [ "x86_64-linux" "aarch64-linux" ];
+      # The embedded set reads the packages of the machine that it is on.
+      isEmbedded = builtins.pathExists (nixpkgs + "/debian.nix");
+      systems = if isEmbedded then [ builtins.currentSystem ] else [ "x86_64-linux" "aarch64-linux" ];
       perSystem = make: listToAttrs (map (system: { name = system; value = make system; }) systems);
       ours = perSystem (system: import ./. { pkgs = import nixpkgs { inherit system; }; });
       examples = system: removeAttrs ours.${system} [ "dockerTools" "pkgs" ];
