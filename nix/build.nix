@@ -19,7 +19,7 @@
 #   uid, gid, mtime   of all files in the layers
 #   maxLayers         layers at the most, the base's included; null: 40 more than the base has
 #   compressor        of the layers in the archive: "gz", "zstd" or "none"; the image id does not depend on it
-#   compressionLevel  null: 6 for gz, 3 for zstd
+#   compressionLevel  null: 4 for gz, 3 for zstd
 #   meta              of the derivation
 #
 # Each root (an item of `layers` and `contents`, a path that `config` mentions) has a derivation for its layers: put what

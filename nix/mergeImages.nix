@@ -29,8 +29,8 @@ let
       spec = {
         images = map (one: if one.references == null then { all = one.description; } else { image = one.description; inherit (one) references; }) images;
         format = "archive";
-        # What others made is copied as it is.
-        blobs = concatMap (one: if one.references == null then [ ] else one.blobsFor { compressor = "gz"; compressionLevel = 6; }) images;
+        # As each image says; what others made is copied as it is.
+        blobs = concatMap (one: if one.references == null then [ ] else one.blobsFor one.compression) images;
         zstd = zstdProgram;
       };
     };

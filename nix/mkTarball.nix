@@ -8,7 +8,7 @@
 #   copyToRoot        packages whose files are copied to `/`
 #   name              of the derivation; by default the first package's
 #   compressor        "gz", "zstd" or "none"
-#   compressionLevel  null: 6 for gz, 3 for zstd
+#   compressionLevel  null: 4 for gz, 3 for zstd
 #   uid, gid, mtime   of all files
 #   meta              of the derivation
 #

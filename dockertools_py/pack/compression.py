@@ -25,7 +25,9 @@ GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 """No flags, no name, mtime 0, no level hint, operating system unknown: nothing of the machine is in it."""
 
 GZIP_LEVELS = range(1, 10)
-DEFAULT_GZIP_LEVEL = 6
+DEFAULT_GZIP_LEVEL = 4
+"""Measured on the store paths of python, perl and nix: 59 MB/s a core and 34.3 % of the size, against 28 MB/s and 33.3 %
+at level 6. Half of the time for 3 % more bytes; level 3 is as slow as 4 and larger."""
 ZSTD_LEVELS = range(1, 20)
 DEFAULT_ZSTD_LEVEL = 3
 

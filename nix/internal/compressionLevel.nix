@@ -1,8 +1,8 @@
-# The level to compress with: what was given, if the compressor has it, or the default.
+# The level to compress with: what was given, if the compressor has it, or the default. Why 4: see pack/compression.py.
 { arguments, types, ... }:
 function: compressor: level:
 let
-  levels = { gz = { type = types.between 1 9; default = 6; }; zstd = { type = types.between 1 19; default = 3; }; none = { type = types.any; default = 0; }; }.${compressor};
+  levels = { gz = { type = types.between 1 9; default = 4; }; zstd = { type = types.between 1 19; default = 3; }; none = { type = types.any; default = 0; }; }.${compressor};
 in
 if level == null then levels.default
 else if levels.type.check level then level

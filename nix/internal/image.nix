@@ -46,6 +46,7 @@ archive // {
     inherit descriptions; # further store paths in it, as descriptions of layers
     inherit bound; # layers at the most, as far as evaluation can know
     inherit blobsFor; # { compressor, compressionLevel } -> derivations with its layers compressed
+    compression = { inherit compressor compressionLevel; }; # of its own archive
     references = [ imageRef ];
   };
 }
