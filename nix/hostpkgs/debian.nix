@@ -5,7 +5,8 @@
 # The first Debian package of an entry gives the version.
 release:
 let
-  on = bookworm: trixie: { "12" = bookworm; "13" = trixie; }.${release};
+  on = bookworm: trixie:
+    { "12" = bookworm; "13" = trixie; }.${release} or (throw "hostpkgs knows Debian 12 and 13, not ${release}; give an own `pkgs`");
 in
 [
   {

@@ -19,15 +19,18 @@
   in
   if builtins.pathExists ofCheckout || here == "" then ofCheckout else /. + "${here}/.cache"
 , release ? # of Debian: "12" or "13"
-  let found = builtins.match ".*\nVERSION_ID=\"?([0-9]+)\"?\n.*" (builtins.readFile /etc/os-release); in
-  if found == null then "without a number" else builtins.head found
+  let
+    about = if builtins.pathExists /etc/os-release then builtins.readFile /etc/os-release else "";
+    number = builtins.match ".*\nVERSION_ID=\"?([0-9]+)\"?\n.*" about;
+  in
+  if number == null then "a system without a number" else builtins.head number
 , debs ? cache + "/debs/${release}"
 , remembered ? cache + "/hostpkgs.json"
 }:
 let
   inherit (builtins)
     all appendContext attrNames filter foldl' fromJSON hashFile hashString head isString
-    mapAttrs match path pathExists readDir readFile split tail unsafeDiscardStringContext;
+    mapAttrs match path pathExists readDir readFile seq split tail unsafeDiscardStringContext;
 
   platform = {
     x86_64-linux = { arch = "amd64"; multiarch = "x86_64-linux-gnu"; loader = "ld-linux-x86-64.so.2"; };
@@ -35,7 +38,8 @@ let
   }.${system} or (throw "hostpkgs knows no Debian packages for ${system}; give an own `pkgs`");
 
   words = s: filter (w: isString w && w != "") (split " +" s);
-  layers = map (mapAttrs (_: words)) (import ./debian.nix release);
+  # `system` first: where evaluation is pure, it says so
+  layers = map (mapAttrs (_: words)) (import ./debian.nix (seq system release));
   table = foldl' (done: layer: done // layer) { } layers;
 
   # --- evaluated: a derivation per package --------------------------------------------------------------------------------
