@@ -31,7 +31,12 @@ class Nix:
 
     def build(self, expression: str, *options: str) -> Path:
         """The output of an expression, in which `ours` is `import ./. { }`, `pkgs` and `dockerTools` are from it."""
-        return Path(self.run("nix-build", "--no-out-link", *options, "-E", wrapped(expression)).stdout.split()[-1])
+        return self.build_all(expression, *options)[-1]
+
+    def build_all(self, expression: str, *options: str) -> list[Path]:
+        """The outputs of all derivations in an expression's value."""
+        done = self.run("nix-build", "--no-out-link", *options, "-E", wrapped(expression))
+        return [Path(line) for line in done.stdout.split()]
 
     def eval(self, expression: str) -> Any:
         """The JSON value of an expression, as in `build`."""

@@ -1,0 +1,58 @@
+"""The documents: their examples are evaluated and built, their links lead somewhere."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from dockertools_py.__main__ import VERBS
+from tests.conftest import CHECKOUT, Nix
+
+DOCUMENTS = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").glob("*.md"))]
+_BLOCK = re.compile(r"^```nix\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def examples() -> list[tuple[str, str]]:
+    found = []
+    for document in DOCUMENTS:
+        for number, block in enumerate(_BLOCK.findall(document.read_text())):
+            found.append((f"{document.stem}-{number}", block))
+    return found
+
+
+def test_there_are_examples() -> None:
+    assert len(examples()) >= 6
+
+
+@pytest.mark.parametrize(("name", "text"), examples(), ids=[name for name, _ in examples()])
+def test_example_builds(nix: Nix, name: str, text: str) -> None:
+    expression = text.removeprefix("with pkgs; with dockerTools; ")
+    outputs = nix.build_all(expression)
+    assert outputs, f"{name} makes nothing"
+    assert all(output.exists() for output in outputs)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=[path.name for path in DOCUMENTS])
+def test_links_lead_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
+        assert (document.parent / target).exists(), f"{document.name} links to {target}"
+
+
+def test_reference_has_every_function_and_verb(nix: Nix) -> None:
+    reference = (CHECKOUT / "docs" / "reference.md").read_text()
+    functions = nix.eval("builtins.attrNames dockerTools")
+    assert functions
+    for function in functions:
+        assert f"\n## {function}\n" in reference
+    for verb in VERBS:
+        assert f"| `{verb} " in reference
+
+
+def test_reference_has_every_argument(nix: Nix) -> None:
+    reference = (CHECKOUT / "docs" / "reference.md").read_text()
+    for function in nix.eval("builtins.attrNames dockerTools"):
+        source = (CHECKOUT / "nix" / f"{function}.nix").read_text()
+        section = reference.partition(f"\n## {function}\n")[2].partition("\n## ")[0]
+        arguments = re.findall(r"^\s+(\w+) = \{ type = ", source, re.MULTILINE)
+        assert arguments
+        assert [a for a in arguments if f"`{a}`" not in section] == [], f"arguments of {function} that are not described"
