@@ -4,6 +4,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import pytest
+
 from tests.clients.engines.containerd import Containerd
 from tests.clients.engines.docker import Docker
 from tests.clients.engines.engine import SYSTEM_PATH, Engine
@@ -43,3 +45,11 @@ def _engines() -> dict[str, Callable[[Path], Engine]]:
 
 
 ENGINES = _engines()
+
+
+def engine_parameters(*rest: object, without: tuple[str, ...] = ()) -> list[object]:
+    """Parameters for the fixture `engine`, and `rest` for those after it.
+
+    With pytest's `--dist loadgroup`, one worker runs all tests of an engine, so that each engine is started once.
+    """
+    return [pytest.param(name, *rest, marks=pytest.mark.xdist_group(name)) for name in ENGINES if name not in without]

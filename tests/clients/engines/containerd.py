@@ -1,16 +1,15 @@
 """containerd, driven by its own client ctr."""
 
 import json
-import subprocess
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.clients.engines.daemon import Daemon
 from tests.clients.engines.engine import SYSTEM_PATH, Engine, Inspection, Service
 from tests.clients.engines.errors import CommandError, EngineError, Refused
-from tests.clients.engines.namespace import wait_until
 from tests.clients.engines.network import loopback
 
 SETTINGS = """\
@@ -32,21 +31,19 @@ class Containerd(Engine):
 
     def __init__(self, state: Path, *, path: str = SYSTEM_PATH) -> None:
         super().__init__(state, path=path)
-        self._daemon: subprocess.Popen[bytes] | None = None
+        self._daemon = Daemon(self.namespace, state / "containerd.log")
 
     def start(self) -> None:
         super().start()
         settings = self.state / "config.toml"
-        settings.write_text(SETTINGS.format(root=self.state / "root"))
-        # The shell makes itself containerd, so that the pid it writes is that of containerd inside the namespace.
-        start = f'echo $$ >/run/containerd.pid; exec containerd --config "{settings}"'
-        self._daemon = self.namespace.spawn(["sh", "-c", start], log=self.state / "log")
-        wait_until(self._answers, what="containerd answers")
+        self.namespace.seen(settings).write_text(SETTINGS.format(root=self.state / "root"))
+        version = ["ctr", "--connect-timeout=1s", "version"]
+        self._daemon.start(
+            ["containerd", f"--config={settings}"], answers=lambda: self.namespace.attempt(version).returncode == 0
+        )
 
     def stop(self) -> None:
-        if self._daemon:
-            self.namespace.run(["sh", "-c", 'kill "$(cat /run/containerd.pid)"'])
-            self._daemon.wait(timeout=30)
+        self._daemon.stop()
         super().stop()
 
     def load(self, archive: Path) -> list[str]:
@@ -143,12 +140,6 @@ class Containerd(Engine):
     def _blob(self, digest: str) -> dict[str, Any]:
         blob: dict[str, Any] = json.loads(self._ctr("content", "get", digest))
         return blob
-
-    def _answers(self) -> bool:
-        assert self._daemon
-        if self._daemon.poll() is not None:
-            raise EngineError(f"containerd has ended:\n{(self.state / 'log').read_text()}")
-        return self.namespace.attempt(["ctr", "--connect-timeout=1s", "version"]).returncode == 0
 
     def _ctr(self, *argv: str) -> str:
         return self.namespace.run(["ctr", *argv])

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.clients.engines.daemon import Daemon
 from tests.clients.engines.engine import SYSTEM_PATH, Engine, Inspection, Service
 from tests.clients.engines.errors import CommandError, EngineError, Refused
-from tests.clients.engines.namespace import wait_until
 
 LOADED = re.compile(r"^Loaded image(?: ID)?: (\S+)$", re.MULTILINE)
 
@@ -25,25 +25,23 @@ class Docker(Engine):
     def __init__(self, state: Path, *, path: str = SYSTEM_PATH, containerd_store: bool = False) -> None:
         super().__init__(state, path=path)
         self.containerd_store = containerd_store
-        self._daemon: subprocess.Popen[bytes] | None = None
+        self._daemon = Daemon(self.namespace, state / "dockerd.log")
 
     def start(self) -> None:
         super().start()
         settings = self.state / "daemon.json"
-        settings.write_text(json.dumps({"features": {"containerd-snapshotter": self.containerd_store}}))
+        self.namespace.seen(settings).write_text(
+            json.dumps({"features": {"containerd-snapshotter": self.containerd_store}})
+        )
         # No bridge and no packet filter: the tests need neither, and both would change the host.
         argv = ["dockerd", f"--data-root={self.state / 'data'}", "--host=unix:///run/docker.sock"]
         argv += ["--iptables=false", "--ip6tables=false", "--bridge=none", f"--config-file={settings}"]
         if not self.containerd_store:
             argv.append("--storage-driver=overlay2")
-        self._daemon = self.namespace.spawn(argv, log=self.state / "log")
-        wait_until(self._answers, what="dockerd answers")
+        self._daemon.start(argv, answers=lambda: self._attempt("version").returncode == 0)
 
     def stop(self) -> None:
-        if self._daemon:
-            # Its pid file, since the pid of the process that we know is that of its nsenter.
-            self.namespace.run(["sh", "-c", 'kill "$(cat /run/docker.pid)"'])
-            self._daemon.wait(timeout=30)
+        self._daemon.stop()
         super().stop()
 
     def load(self, archive: Path) -> list[str]:
@@ -104,12 +102,6 @@ class Docker(Engine):
         left = self._docker("images", "--all", "--quiet").split()
         if left:
             raise EngineError(f"docker keeps images: {left}")
-
-    def _answers(self) -> bool:
-        assert self._daemon
-        if self._daemon.poll() is not None:
-            raise EngineError(f"dockerd has ended:\n{(self.state / 'log').read_text()}")
-        return self._attempt("version").returncode == 0
 
     def _docker(self, *argv: str) -> str:
         return self.namespace.run(self._client(*argv))

@@ -13,6 +13,24 @@ from tests.clients.engines.engine import SYSTEM_PATH, Engine, Inspection, Servic
 from tests.clients.engines.errors import CommandError, EngineError, Refused
 from tests.clients.engines.network import loopback
 
+# What other engines give to containers; umoci's own choice is too little for a service that changes its user.
+CAPABILITIES = [
+    "CAP_AUDIT_WRITE",
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_FOWNER",
+    "CAP_FSETID",
+    "CAP_KILL",
+    "CAP_MKNOD",
+    "CAP_NET_BIND_SERVICE",
+    "CAP_NET_RAW",
+    "CAP_SETFCAP",
+    "CAP_SETGID",
+    "CAP_SETPCAP",
+    "CAP_SETUID",
+    "CAP_SYS_CHROOT",
+]
+
 
 class Layout(Engine):
     """skopeo, umoci and `runtime` (crun or runc); skopeo reads archives by `transport`: docker-archive or oci-archive.
@@ -20,7 +38,7 @@ class Layout(Engine):
     Every reference has a layout of its own. The file systems have the owners that umoci gave them.
     """
 
-    programs = ("skopeo", "umoci")
+    saves_config_as_loaded = False
 
     def __init__(
         self, state: Path, *, path: str = SYSTEM_PATH, transport: str = "docker-archive", runtime: str = "crun"
@@ -28,7 +46,7 @@ class Layout(Engine):
         super().__init__(state, path=path)
         self.transport = transport
         self.runtime = runtime
-        self.programs = (*type(self).programs, runtime)  # type: ignore[misc]
+        self.programs = ("skopeo", "umoci", runtime)
 
     def load(self, archive: Path) -> list[str]:
         try:
@@ -71,7 +89,8 @@ class Layout(Engine):
             try:
                 yield Service(self.namespace, network, name)
             except EngineError as error:
-                error.add_note(f"log of the container:\n{log.read_text(errors='replace')}")
+                output = self.namespace.seen(log).read_text(errors="replace")
+                error.add_note(f"log of the container:\n{output}")
                 raise
             finally:
                 # A service that has ended by itself is gone already: `ask` has told.
@@ -92,8 +111,7 @@ class Layout(Engine):
         self._skopeo("copy", self._layout(reference), f"{self.transport}:{to}:{reference}")
 
     def reset(self) -> None:
-        for folder in (self.state / "layouts", self.state / "bundles"):
-            shutil.rmtree(folder, ignore_errors=True)
+        self.namespace.run(["rm", "-rf", str(self.state / "layouts"), str(self.state / "bundles")])
 
     def _sources(self, archive: Path) -> dict[str, str]:
         """References in an archive, and skopeo's names for these images."""
@@ -112,17 +130,20 @@ class Layout(Engine):
         return f"oci:{self._layout_folder(reference)}:image"
 
     def _layout_folder(self, reference: str) -> Path:
-        folder = self.state / "layouts" / reference.replace("/", "_").replace(":", "_")
-        folder.parent.mkdir(exist_ok=True)
-        return folder
+        return self._folder("layouts", reference)
 
     def _bundle(self, reference: str) -> Path:
-        bundle = self.state / "bundles" / reference.replace("/", "_").replace(":", "_")
-        if not bundle.exists():
-            bundle.parent.mkdir(exist_ok=True)
+        bundle = self._folder("bundles", reference)
+        if not self.namespace.seen(bundle).exists():
             self.namespace.run(["umoci", "unpack", "--image", f"{self._layout_folder(reference)}:image", str(bundle)])
-            shutil.copy(bundle / "config.json", bundle / "config.as-unpacked.json")
+            seen = self.namespace.seen(bundle)
+            shutil.copy(seen / "config.json", seen / "config.as-unpacked.json")
         return bundle
+
+    def _folder(self, kind: str, reference: str) -> Path:
+        parent = self.state / kind
+        self.namespace.seen(parent).mkdir(exist_ok=True)
+        return parent / reference.replace("/", "_").replace(":", "_")
 
     def _configure(
         self,
@@ -134,7 +155,7 @@ class Layout(Engine):
         network: str | None = None,
     ) -> None:
         """Write the bundle's config.json for one run."""
-        bundle = self._bundle(reference)
+        bundle = self.namespace.seen(self._bundle(reference))
         spec: dict[str, Any] = json.loads((bundle / "config.as-unpacked.json").read_text())
         image = self.inspect(reference).config
         command = list(argv) or image.get("Cmd") or []
@@ -143,9 +164,11 @@ class Layout(Engine):
         process["terminal"] = False
         # A confined root may not raise limits.
         process["rlimits"] = []
+        process["capabilities"] = dict.fromkeys(("bounding", "effective", "permitted"), CAPABILITIES)
         if user:
             uid, _, gid = user.partition(":")
             process["user"] = {"uid": int(uid), "gid": int(gid or 0)}
+            process["capabilities"] = {"bounding": CAPABILITIES}
         if network:
             for namespace in spec["linux"]["namespaces"]:
                 if namespace["type"] == "network":

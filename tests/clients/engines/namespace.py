@@ -24,6 +24,10 @@ class Namespace:
         self.environment = dict(environment)
         self._init: subprocess.Popen[bytes] | None = None
 
+    @property
+    def started(self) -> bool:
+        return self._init is not None
+
     def start(self) -> None:
         """Make the namespaces. Raises EngineError when the kernel or the host's mounts do not allow them."""
         self._init = subprocess.Popen(
@@ -37,6 +41,11 @@ class Namespace:
             _, stderr = self._init.communicate(timeout=COMMAND_SECONDS)
             self._init = None
             raise EngineError(f"no namespaces for container engines here: {stderr.decode()}")
+
+    def seen(self, path: Path) -> Path:
+        """Where this process finds a file of the namespace, whatever is mounted in there."""
+        assert self._init, "the namespace is not started"
+        return Path(f"/proc/{self._init.pid}/root{path}")
 
     def stop(self) -> None:
         """End the namespaces with all that is in them."""
@@ -61,7 +70,7 @@ class Namespace:
 
     def spawn(self, argv: Sequence[str], *, log: Path) -> subprocess.Popen[bytes]:
         """Start a daemon that writes stdout and stderr to `log`."""
-        with log.open("wb") as output:
+        with self.seen(log).open("wb") as output:
             return subprocess.Popen(
                 self._inside(argv), stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=self.environment
             )

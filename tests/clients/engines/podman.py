@@ -39,21 +39,14 @@ class Podman(Engine):
     def start(self) -> None:
         super().start()
         runtime = "runc" if shutil.which("runc", path=self.path) else "crun"
-        (self.state / "containers.conf").write_text(SETTINGS.format(runtime=runtime))
+        self.namespace.seen(self.state / "containers.conf").write_text(SETTINGS.format(runtime=runtime))
         self._podman("version")
-
-    def stop(self) -> None:
-        self.reset()
-        # The overlay driver mounts its own folder on itself, for as long as the machine runs.
-        for point in self.namespace.mounts_below(self.state / "root"):
-            self.namespace.run(["umount", point])
-        super().stop()
 
     def load(self, archive: Path) -> list[str]:
         try:
             references = LOADED.findall(self._podman("load", "--input", str(archive)).replace(",", "\nLoaded image: "))
             for reference in references:
-                self.inspect(reference)
+                self._check_diff_ids(reference)
         except CommandError as error:
             raise Refused(str(error)) from error
         if not references:
@@ -97,6 +90,13 @@ class Podman(Engine):
     def reset(self) -> None:
         self._podman("rm", "--all", "--force", "--time=0")
         self._podman("rmi", "--all", "--force")
+
+    def _check_diff_ids(self, reference: str) -> None:
+        # Podman compares the diff_ids of a docker archive with its layers, but not those of an OCI layout.
+        stored = json.loads(self.namespace.seen(self.state / "root/overlay-layers/layers.json").read_text())
+        wrong = set(self.inspect(reference).diff_ids) - {layer["diff-digest"] for layer in stored}
+        if wrong:
+            raise Refused(f"podman took {reference}, but has unpacked no layers with the diff_ids {sorted(wrong)}")
 
     def _podman(self, *argv: str) -> str:
         return self.namespace.run(self._client(*argv))
