@@ -16,7 +16,7 @@ def merge(trees: Sequence[tuple[str, Iterable[Entry]]], same: Same) -> Iterator[
     Directories merge. Of two other entries with one name the first is kept when `same` finds them alike.
     Raises DockertoolsError naming both trees otherwise, and where one has a directory and the other has none.
     """
-    tagged = [((entry.name, n, entry) for entry in entries) for n, (_, entries) in enumerate(trees)]
+    tagged = [_tagged(number, entries) for number, (_, entries) in enumerate(trees)]
     last: Entry | None = None
     last_tree = 0
     others: dict[bytes, int] = {}
@@ -31,6 +31,11 @@ def merge(trees: Sequence[tuple[str, Iterable[Entry]]], same: Same) -> Iterator[
             others[name] = tree
         last, last_tree = entry, tree
         yield entry
+
+
+def _tagged(tree: int, entries: Iterable[Entry]) -> Iterator[tuple[bytes, int, Entry]]:
+    # A function, since a generator expression in a loop would see the loop's last number.
+    return ((entry.name, tree, entry) for entry in entries)
 
 
 def _conflict(name: bytes, first: str, second: str, what: str) -> DockertoolsError:
