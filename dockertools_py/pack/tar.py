@@ -21,7 +21,7 @@ END = bytes(2 * BLOCK)
 """Two zero blocks end an archive. We pad no further: a record size is for tapes."""
 
 MAX_OCTAL_ID = 0o7777777
-MAX_OCTAL_SIZE = 0o77777777777
+MAX_OCTAL_SIZE = MAX_OCTAL_TIME = 0o77777777777
 MAX_PATH = 4096
 """PATH_MAX of Linux: longer names cannot be unpacked anywhere."""
 
@@ -98,6 +98,8 @@ def _check(entry: Entry) -> None:
         raise DockertoolsError(f"{shown(name)}: not a name for a layer: relative, no NUL, at most {MAX_PATH} bytes")
     if b"\0" in entry.link or len(entry.link) >= MAX_PATH:
         raise DockertoolsError(f"{shown(name)}: link target {shown(entry.link)}: no NUL, at most {MAX_PATH - 1} bytes")
+    if not 0 <= entry.mtime <= MAX_OCTAL_TIME:
+        raise DockertoolsError(f"{shown(name)}: mtime {entry.mtime}: from 0 to {MAX_OCTAL_TIME} seconds")
 
 
 def _split(name: bytes) -> tuple[bytes, bytes] | None:
