@@ -7,7 +7,6 @@ per file, and the consumer hashes or writes 1 MiB at a time.
 
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from itertools import cycle
 
 from dockertools_py.errors import DockertoolsError, shown
@@ -45,8 +44,9 @@ def tar_stream(entries: Iterable[Entry]) -> Iterator[memoryview]:
             buffer, at = next(ring), padding(size)
             buffer[:at] = bytes(at)
             continue
-        with _opened(entry) as fd:
-            end = at + size
+        end = at + size
+        fd = os.open(entry.path, _READ_FLAGS)  # no context manager: a fifth of the time of a small file
+        try:
             if end + BLOCK <= BUFFER_SIZE:
                 if os.readv(fd, (buffer[at : end + 1],)) != size:
                     raise _changed(entry)
@@ -66,21 +66,14 @@ def tar_stream(entries: Iterable[Entry]) -> Iterator[memoryview]:
                 if at + BLOCK > BUFFER_SIZE:
                     yield buffer[:at]
                     buffer, at = next(ring), 0
+        finally:
+            os.close(fd)
         zeros = padding(size)
         buffer[at : at + zeros] = bytes(zeros)
         at += zeros
     if at:
         yield buffer[:at]
     yield memoryview(END)
-
-
-@contextmanager
-def _opened(entry: Entry) -> Iterator[int]:
-    fd = os.open(entry.path, _READ_FLAGS)
-    try:
-        yield fd
-    finally:
-        os.close(fd)
 
 
 def _changed(entry: Entry) -> DockertoolsError:
