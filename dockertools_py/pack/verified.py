@@ -1,12 +1,54 @@
-"""Bytes that are checked while they pass: nobody can use a stream to its end and forget to compare its digest."""
+"""Bytes that are hashed and checked while they pass: nobody can use a stream to its end and forget to compare its digest."""
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from queue import SimpleQueue
+from threading import Semaphore, Thread
 
 from dockertools_py.errors import DockertoolsError
 from dockertools_py.model.digest import Digest
 
 Buffer = bytes | memoryview
+
+CHUNKS_IN_HAND = 2
+"""So many chunks may be waiting to be hashed: whoever makes chunks leaves the last two as they are (store.tar_stream)."""
+
+
+class Hasher:
+    """Hashes chunks in a thread of its own, while the next ones are read: OpenSSL needs no Python for it."""
+
+    def __init__(self, algorithm: str = "sha256") -> None:
+        self.size = 0
+        self._algorithm, self._hash = algorithm, hashlib.new(algorithm)
+        self._waiting: SimpleQueue[Buffer | None] = SimpleQueue()
+        self._free = Semaphore(CHUNKS_IN_HAND)
+        self._thread: Thread | None = None
+
+    def update(self, chunk: Buffer) -> None:
+        """Hash `chunk`, which must stay as it is for the next CHUNKS_IN_HAND calls."""
+        self.size += len(chunk)
+        if self._thread is None:
+            self._thread = Thread(target=self._run, daemon=True)
+            self._thread.start()
+        self._free.acquire()
+        self._waiting.put(chunk)
+
+    def digest(self) -> Digest:
+        """Of all chunks; none may follow."""
+        self.stop()
+        return Digest(self._algorithm, self._hash.hexdigest())
+
+    def stop(self) -> None:
+        """End the thread, when all chunks were hashed; also where nobody wants the digest any more."""
+        if self._thread is not None:
+            self._waiting.put(None)
+            self._thread.join()
+            self._thread = None
+
+    def _run(self) -> None:
+        while (chunk := self._waiting.get()) is not None:
+            self._hash.update(chunk)
+            self._free.release()
 
 
 def verified(chunks: Iterable[Buffer], digest: Digest, size: int, what: str) -> Iterator[Buffer]:
@@ -14,23 +56,24 @@ def verified(chunks: Iterable[Buffer], digest: Digest, size: int, what: str) -> 
 
     More than `size` bytes are refused as soon as they come.
     """
-    hasher, seen = hashlib.new(digest.algorithm), 0
-    for chunk in chunks:
-        seen += len(chunk)
-        if seen > size:
-            raise DockertoolsError(f"{what}: more than the {size} bytes expected")
-        hasher.update(chunk)
-        yield chunk
-    if seen != size:
-        raise DockertoolsError(f"{what}: {seen} bytes, but {size} were expected")
-    if hasher.hexdigest() != digest.hex:
-        raise DockertoolsError(f"{what}: {digest.algorithm}:{hasher.hexdigest()}, but {digest} was expected")
+    hasher = Hasher(digest.algorithm)
+    try:
+        for chunk in chunks:
+            hasher.update(chunk)
+            if hasher.size > size:
+                raise DockertoolsError(f"{what}: more than the {size} bytes expected")
+            yield chunk
+    finally:
+        hasher.stop()
+    if hasher.size != size:
+        raise DockertoolsError(f"{what}: {hasher.size} bytes, but {size} were expected")
+    if (found := hasher.digest()) != digest:
+        raise DockertoolsError(f"{what}: {found}, but {digest} was expected")
 
 
 def measure(chunks: Iterable[Buffer]) -> tuple[Digest, int]:
     """The digest and the size of `chunks`, which are used up."""
-    hasher, size = hashlib.sha256(), 0
+    hasher = Hasher()
     for chunk in chunks:
         hasher.update(chunk)
-        size += len(chunk)
-    return Digest("sha256", hasher.hexdigest()), size
+    return hasher.digest(), hasher.size
