@@ -77,8 +77,10 @@ arguments.declare "build"
     explicit = map (item: map path (toList item)) args.layers;
     inConfig = mentioned config;
     # Of what is copied the closure is needed, but the package itself only where something refers to it.
-    isFull = path: builtins.elem (plain path) (map plain (links ++ inConfig ++ concatLists explicit ++ fromBase "roots" [ ]));
-    copied = fromBase "copied" [ ] ++ filter (path: !isFull path) copies;
+    copiedBelow = fromBase "copied" [ ];
+    among = paths: let all = map plain paths; in path: builtins.elem (plain path) all;
+    isWanted = among (links ++ inConfig ++ concatLists explicit ++ filter (path: !among copiedBelow path) (fromBase "roots" [ ]));
+    copied = filter (path: !isWanted path) (copiedBelow ++ copies);
     groups = filter (roots: roots != [ ]) (explicit ++ map (root: [ root ]) (links ++ copies ++ inConfig));
 
     baseBound = fromBase "bound" 0;
@@ -89,7 +91,7 @@ arguments.declare "build"
       if groups == [ ] then [ ]
       else if budget < 1 then arguments.fail "build" "`maxLayers` is ${toString maxLayers}: the base may have ${toString baseBound} layers and ${toString (length tarLayers + (if hasRoot then 1 else 0))} more are needed beside those of the packages; write a larger number (125 at the most), or give the base a smaller one."
       else layerGroups {
-        inherit groups copied budget owner mtime;
+        inherit groups copied copiedBelow budget owner mtime;
         below = fromBase "roots" [ ];
         descriptions = fromBase "descriptions" [ ] ++ tarLayers;
       };

@@ -67,12 +67,17 @@ let
       config = containerConfig "mergeImages" args.config;
       compressionLevel = scope.compressionLevel "mergeImages" args.compressor args.compressionLevel;
       roots = concatMap (part: part.roots) parts;
-      copied = concatMap (part: part.copied) parts;
+      # What one image only copies may be whole in another, or be mentioned.
+      plain = builtins.unsafeDiscardStringContext;
+      among = paths: let all = map plain paths; in path: builtins.elem (plain path) all;
+      whole = concatMap (part: filter (path: !among part.copied path) part.roots) parts;
+      copiedBelow = filter (path: !among whole path) (concatMap (part: part.copied) parts);
+      copied = filter (path: !among (mentioned config) path) copiedBelow;
       descriptions = concatMap (part: part.descriptions) parts;
       inConfig = layerGroups {
         groups = map (root: [ root ]) (mentioned config);
         below = roots;
-        inherit copied descriptions;
+        inherit copied copiedBelow descriptions;
         budget = length (mentioned config);
         owner = [ 0 0 ];
         mtime = 1;
