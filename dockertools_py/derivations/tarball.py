@@ -23,7 +23,7 @@ def build(attributes: Attributes) -> None:
     only_copied = closure.unreferenced(map(store_path_of, spec["copied"]))
     store = entries(PathsSource(tuple(closure.without(only_copied).paths), owner, spec["mtime"]))
     root = entries(RootSource(tuple(spec["links"]), tuple(spec["copies"]), owner, spec["mtime"]))
-    chunks = tar_stream(with_parents(heapq.merge(store, root, key=attrgetter("name"))))
+    chunks = tar_stream(with_parents(heapq.merge(store, root, key=attrgetter("name")), owner))
     with new_file(attributes.out, in_place=True) as out:
         for data in compress(
             chunks, spec["compressor"], level=spec["level"], workers=attributes.cores, zstd=spec["zstd"]

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from dockertools_py.errors import DockertoolsError, shown
-from dockertools_py.model.entry import Entry, Kind, Owner
+from dockertools_py.model.entry import ROOT, Entry, Kind, Owner
 
 BLOCK = 512
 END = bytes(2 * BLOCK)
@@ -68,8 +68,8 @@ def archive_size(entries: Iterable[Entry]) -> int:
     return sum(len(header(e)) + (e.size + padding(e.size) if e.kind is Kind.FILE else 0) for e in entries) + len(END)
 
 
-def with_parents(entries: Iterable[Entry]) -> Iterator[Entry]:
-    """`entries`, each once and in order, with the directories above them that were missing (0755, 0:0).
+def with_parents(entries: Iterable[Entry], owner: Owner = ROOT) -> Iterator[Entry]:
+    """`entries`, each once and in order, with the directories above them that were missing (0755, `owner`).
 
     Raises DockertoolsError for entries out of order: the order is part of the bytes, so nobody may leave it to chance.
     """
@@ -85,7 +85,7 @@ def with_parents(entries: Iterable[Entry]) -> Iterator[Entry]:
             parent = parent[: parent.rfind(b"/", 0, -1) + 1]
         for name in reversed(missing):
             known.add(name)
-            yield Entry(name, Kind.DIRECTORY, 0o755, mtime=entry.mtime)
+            yield Entry(name, Kind.DIRECTORY, 0o755, owner, entry.mtime)
         if entry.kind is Kind.DIRECTORY:
             known.add(entry.name)
         last = entry.name

@@ -28,12 +28,12 @@ def entries(source: PathsSource | RootSource) -> Iterator[Entry]:
             trees = (
                 walk(os.fsencode(path), os.fsencode(path[1:]), STORE_MODES, owner, mtime) for path in sorted(paths)
             )
-            return with_parents(entry for tree in trees for entry in tree)
+            return with_parents((entry for tree in trees for entry in tree), owner)
         case RootSource(links, copies, owner, mtime):
             copied = [(path, walk(os.fsencode(path), b"", ROOT_MODES, owner, mtime)) for path in copies]
             linked = [(path, link_tree(os.fsencode(path), owner, mtime)) for path in links]
             merged = merge([*copied, *linked], same)
-            return with_parents(entry for entry in merged if not entry.name.startswith(NOT_FOR_IMAGES))
+            return with_parents((entry for entry in merged if not entry.name.startswith(NOT_FOR_IMAGES)), owner)
 
 
 def tar_chunks(source: Source, zstd: str | None = None) -> Iterator[Buffer]:
