@@ -59,4 +59,7 @@ def run_script(attributes: Attributes, name: str, folder: Path) -> None:
     sys.stderr.flush()
     done = subprocess.run([attributes.spec["bash"], "-e", str(script)], cwd=folder, env=environment, check=False)
     if done.returncode:
-        raise DockertoolsError(f"{name}: ended with exit code {done.returncode}; its last words are above")
+        how = (
+            f"ended with exit code {done.returncode}" if done.returncode > 0 else f"killed by signal {-done.returncode}"
+        )
+        raise DockertoolsError(f"{name}: {how}; its last words are above")
