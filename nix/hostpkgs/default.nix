@@ -51,7 +51,7 @@ let
     else throw "hostpkgs: ${why} needs Debian packages that are neither installed nor in ${toString debs}: ${toString missing}. Run ./dev setup.";
 
   # What the builds run on: the installed python3, started through its own dynamic linker.
-  python = head (filter (p: dpkg.isInstalled "${p}-minimal") [ "python3.11" "python3.13" ] ++ [ "python3" ]);
+  python = head (filter (p: dpkg.isInstalled "${p}-minimal") [ "python3.11" "python3.13" "python3.14" ] ++ [ "python3" ]);
   boot = dpkg.installed "hostpkgs-boot" (filter dpkg.isInstalled (require "the builder" (words
     "libc6 zlib1g libexpat1 liblzma5 libbz2-1.0 ${python}-minimal lib${python}-minimal lib${python}-stdlib")));
   run = [ "${boot}/lib/${platform.multiarch}/${platform.loader}" "--library-path" "${boot}/lib/${platform.multiarch}" ];
