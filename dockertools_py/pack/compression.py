@@ -129,10 +129,13 @@ def _zstd_program(
             while data := process.stdout.read(1 << 20):
                 yield data
             feeding.result()
+            is_fed = True
+        except BrokenPipeError:
+            is_fed = False  # the program has ended before its input; its code says more
         except BaseException:
             process.kill()  # or the feeding thread would wait for ever
             raise
-    if process.returncode:
+    if process.returncode or not is_fed:
         raise DockertoolsError(f"compressor zstd: {program} ended with code {process.returncode}")
 
 
