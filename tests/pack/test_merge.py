@@ -66,8 +66,10 @@ def test_the_third_of_three_trees_is_compared_with_the_one_that_was_kept() -> No
 
 
 def test_names_that_are_not_printable_are_shown_on_one_line() -> None:
-    first, second = (("A", [Entry(b"a\n\xff", Kind.FILE, 0, data=b"1")]), ("B", [Entry(b"a\n\xff", Kind.FILE, 0)]))
-    assert conflict(first, second) == rf"/a\n\xff: different files in A and in B{END}"
+    trees = [(label, [Entry(b"a\n\xff", Kind.FILE, 0o444, data=label.encode())]) for label in ("A", "B")]
+    with pytest.raises(DockertoolsError) as caught:
+        list(merge(trees, lambda a, b: a.data == b.data))
+    assert str(caught.value) == rf"/a\n\xff: different files in A and in B{END}"
 
 
 def test_the_order_is_that_of_the_names_whatever_the_trees() -> None:

@@ -5,6 +5,7 @@ import os
 import random
 import subprocess
 import sys
+from itertools import pairwise
 
 import pytest
 
@@ -155,7 +156,7 @@ def test_five_thousand_paths() -> None:
 
 def test_a_chain_deeper_than_the_stack_of_python() -> None:
     names = [f"n{number}" for number in range(10_000)]
-    graph = graph_of(dict.fromkeys(names, 2), dict(zip(names, names[1:], strict=False)))
+    graph = graph_of(dict.fromkeys(names, 2), dict(pairwise(names)))
     groups = plan(graph, [store_path("n0")], 100)
     assert len(groups) == 100
     assert groups[-1] == (store_path("n0"),)
