@@ -1,0 +1,59 @@
+"""The usual Nix streamer's way: tar every layer with `tarfile` to hash it, then tar it again into the archive on stdout."""
+
+import hashlib
+import io
+import json
+import sys
+import tarfile
+from pathlib import Path
+
+
+class Counting:
+    """A file that hashes and counts what is written, and forgets it or passes it on."""
+
+    def __init__(self, sink: io.BufferedIOBase | None = None) -> None:
+        self.hash, self.size, self.sink = hashlib.sha256(), 0, sink
+
+    def write(self, data: bytes) -> int:
+        self.hash.update(data)
+        self.size += len(data)
+        if self.sink:
+            self.sink.write(data)
+        return len(data)
+
+
+def clean(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    member.uid = member.gid = 0
+    member.uname = member.gname = "root"
+    member.mtime = 1
+    if member.islnk():
+        member.type = tarfile.REGTYPE
+    return member
+
+
+def write_layer(path: str, sink: Counting) -> None:
+    with tarfile.open(fileobj=sink, mode="w|") as tar:  # type: ignore[call-overload]
+        for file in [Path(path), *sorted(Path(path).rglob("*"))]:
+            tar.add(file, arcname=str(file), recursive=False, filter=clean)
+
+
+paths, stream = sys.argv[2:], sys.argv[1] == "stream"
+layers = []
+for path in paths:
+    first = Counting()
+    write_layer(path, first)
+    layers.append((path, first))
+if stream:
+    with tarfile.open(fileobj=sys.stdout.buffer, mode="w|") as archive:
+        for path, layer in layers:
+            member = tarfile.TarInfo(f"{layer.hash.hexdigest()}/layer.tar")
+            member.size = layer.size
+            archive.addfile(member)  # its header; the content follows by hand
+            write_layer(path, Counting(archive.fileobj))  # type: ignore[arg-type]
+            archive.fileobj.write(bytes(-layer.size % 512))  # type: ignore[union-attr]
+        config = json.dumps(
+            {"rootfs": {"diff_ids": [f"sha256:{layer.hash.hexdigest()}" for _, layer in layers]}}
+        ).encode()
+        member = tarfile.TarInfo("config.json")
+        member.size = len(config)
+        archive.addfile(member, io.BytesIO(config))
