@@ -42,6 +42,13 @@ class Podman(Engine):
         self.namespace.seen(self.state / "containers.conf").write_text(SETTINGS.format(runtime=runtime))
         self._podman("version")
 
+    def stop(self) -> None:
+        # The overlay driver mounts its folder on itself, and does not always end that with the command.
+        overlay = self.state / "root/overlay"
+        if overlay in map(Path, self.namespace.mounts_below(self.state)):
+            self.namespace.attempt(["umount", str(overlay)])
+        super().stop()
+
     def load(self, archive: Path) -> list[str]:
         try:
             references = LOADED.findall(self._podman("load", "--input", str(archive)).replace(",", "\nLoaded image: "))
