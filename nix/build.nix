@@ -39,9 +39,9 @@ arguments.declare "build"
   contents = { type = types.packages; default = [ ]; };
   copyToRoot = { type = types.packages; default = [ ]; };
   config = { type = types.any; default = { }; };
-  layers = { type = { check = builtins.isList; rule = "a list of packages, or of lists of them"; }; default = [ ]; };
+  layers = { type = types.layers; default = [ ]; };
   extraCommands = { type = types.string; default = ""; };
-  created = { type = types.string; default = "1970-01-01T00:00:01Z"; };
+  created = { type = types.date; default = "1970-01-01T00:00:01Z"; };
   architecture = { type = types.nullOr types.string; default = null; };
   variant = { type = types.nullOr types.string; default = null; };
   uid = { type = types.natural; default = 0; };
@@ -71,10 +71,10 @@ arguments.declare "build"
     tarLayers = map (tarball: tarLayer (files.inStore "build" "addTarball" tarball)) tarballs.wrong;
 
     plain = builtins.unsafeDiscardStringContext;
-    path = package: "${package}";
-    links = ofTarballs "contents" ++ map path (toList args.contents);
-    copies = ofTarballs "copyToRoot" ++ map path (toList args.copyToRoot);
-    explicit = map (item: map path (toList item)) args.layers;
+    paths = argument: packages: map (files.inStore "build" argument) (toList packages);
+    links = ofTarballs "contents" ++ paths "contents" args.contents;
+    copies = ofTarballs "copyToRoot" ++ paths "copyToRoot" args.copyToRoot;
+    explicit = map (paths "layers") args.layers;
     inConfig = mentioned config;
     # Of what is copied the closure is needed, but the package itself only where something refers to it.
     copiedBelow = fromBase "copied" [ ];
@@ -111,7 +111,8 @@ arguments.declare "build"
       };
     };
   in
-  image {
+  # Checked at once, though without a layer nobody compresses.
+  builtins.seq compressionLevel (image {
     inherit (args) name tag meta;
     inherit description config layers compressor compressionLevel;
     roots = fromBase "roots" [ ] ++ concatLists groups;
@@ -121,4 +122,4 @@ arguments.declare "build"
     blobsFor = how:
       (if base == null then [ ] else base.blobsFor how)
       ++ concatMap (layer: blobs (how // { name = builtins.unsafeDiscardStringContext (layer.name or "layers"); descriptions = [ layer ]; })) layers;
-  })
+  }))

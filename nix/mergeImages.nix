@@ -20,7 +20,12 @@ let
   inherit (builtins) concatLists concatMap elemAt filter foldl' genList head isList length map;
 
   bundle = from:
-    let images = map (from: baseImage { function = "mergeImages"; argument = "an image of the list"; all = true; inherit from; }) from; in
+    let
+      image = from:
+        if !types.file.check from then arguments.wrong "mergeImages" "images" from types.file.rule
+        else baseImage { function = "mergeImages"; argument = "images"; all = true; inherit from; };
+      images = map image from;
+    in
     if from == [ ] then arguments.fail "mergeImages" "the list is empty: write [ image … ]."
     else runBuilder {
       name = "docker-images.tar";
@@ -45,24 +50,26 @@ let
       image2 = { type = types.nullOr types.file; default = null; };
       images = { type = types.nullOr { check = v: isList v && builtins.all types.file.check v; rule = "a list of images"; }; default = null; };
       config = { type = types.any; default = { }; };
-      created = { type = types.string; default = "1970-01-01T00:00:01Z"; };
+      created = { type = types.date; default = "1970-01-01T00:00:01Z"; };
       compressor = { type = types.oneOf [ "gz" "none" "zstd" ]; default = "gz"; };
       compressionLevel = { type = types.nullOr types.natural; default = null; };
       meta = { type = types.attrs; default = { }; };
     }
     (args:
     let
+      # Each form that is used, as the arguments of its images: [ { argument; from; } ]
+      present = names: filter (part: part.from != null) (map (argument: { inherit argument; from = args.${argument}; }) names);
       forms = filter (form: form != [ ]) [
-        (filter (v: v != null) [ args.baseImage args.image ])
-        (filter (v: v != null) [ args.image1 args.image2 ])
-        (types.toList args.images)
+        (present [ "baseImage" "image" ])
+        (present [ "image1" "image2" ])
+        (map (from: { argument = "images"; inherit from; }) (types.toList args.images))
       ];
       given =
-        if length forms != 1 then arguments.fail "mergeImages" "${toString (length forms)} of its forms at once: write image1 and image2, or baseImage and image, or images = [ … ]."
+        if length forms != 1 then arguments.fail "mergeImages" "${if forms == [ ] then "no image is given" else "${toString (length forms)} of its forms at once"}: write image1 and image2, or baseImage and image, or images = [ … ]."
         else head forms;
       parts =
         if length given < 2 && args.images == null then arguments.fail "mergeImages" "only one image is given: write two, or images = [ … ]."
-        else map (from: baseImage { function = "mergeImages"; argument = "an image"; inherit from; }) given;
+        else map (part: baseImage (part // { function = "mergeImages"; })) given;
 
       config = containerConfig "mergeImages" args.config;
       compressionLevel = scope.compressionLevel "mergeImages" args.compressor args.compressionLevel;
@@ -96,7 +103,7 @@ let
         };
       };
     in
-    image {
+    builtins.seq compressionLevel (image {
       inherit (args) name tag meta compressor;
       inherit config compressionLevel;
       description = merged;
@@ -107,6 +114,6 @@ let
       blobsFor = how:
         concatMap (part: part.blobsFor how) parts
         ++ blobs (how // { name = "merged"; descriptions = [ merged ]; except = map (part: part.description) parts; });
-    });
+    }));
 in
 argument: if isList argument then bundle argument else compose argument

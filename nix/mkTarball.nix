@@ -17,7 +17,7 @@
 #
 # Example:
 #   mkTarball { drv = bash; }
-scope@{ arguments, types, runBuilder, names, zstdProgram, ... }:
+scope@{ arguments, types, runBuilder, names, files, zstdProgram, ... }:
 arguments.declare "mkTarball"
 {
   drv = { type = types.nullOr types.package; default = null; };
@@ -34,12 +34,12 @@ arguments.declare "mkTarball"
   (args:
   let
     suffix = { gz = ".tar.gz"; zstd = ".tar.zst"; none = ".tar"; }.${args.compressor};
-    path = package: "${package}";
+    paths = argument: packages: map (files.inStore "mkTarball" argument) (types.toList packages);
     links =
       if args.drv != null && args.contents != null then
         arguments.fail "mkTarball" "both `drv` and `contents` are given: write `contents` with all packages, or `drv` with the only one."
-      else map path (types.toList (if args.drv != null then args.drv else args.contents));
-    copies = map path (types.toList args.copyToRoot);
+      else paths "drv" args.drv ++ paths "contents" args.contents;
+    copies = paths "copyToRoot" args.copyToRoot;
     roots = links ++ copies;
     level = scope.compressionLevel "mkTarball" args.compressor args.compressionLevel;
   in

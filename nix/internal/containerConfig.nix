@@ -40,7 +40,7 @@ let
         check = v: set v && all (port: match "[0-9]+(-[0-9]+)?/(tcp|udp|sctp)" port != null) (attrNames v);
         rule = _: v:
           let
-            ports = if isAttrs v then attrNames v else if isList v then map toString v else [ (toString v) ];
+            ports = if isAttrs v then attrNames v else map toString (filter (port: isInt port || isString port) (if isList v then v else [ v ]));
             bare = filter (port: match "[0-9]+" port != null) ports;
           in
           "ports with their protocol: config.ExposedPorts = { \"${if bare == [ ] then "80" else head bare}/tcp\" = { }; };";
@@ -63,7 +63,6 @@ let
 
   # Patterns stop at line ends on some C libraries.
   flat = builtins.replaceStrings [ "\n" ] [ " " ];
-  lower = (import ./names.nix).lower;
 in
 # Type: function name -> config -> config of strings
 function: config:
@@ -75,10 +74,10 @@ let
     if rule.check value then rule.make value
     else arguments.wrong function "config.${key}" value (rule.rule key value);
   unknown = key:
-    let similar = filter (n: lower n == lower key) (attrNames rules); in
+    let meant = arguments.similar (attrNames rules) key; in
     arguments.fail function (
       "unknown key `config.${key}`; "
-      + (if similar != [ ] then "write `${head similar}`." else "a container's config has ${concatStringsSep " " (attrNames rules)}.")
+      + (if meant != [ ] then "write `${head meant}`." else "a container's config has ${concatStringsSep " " (attrNames rules)}.")
     );
   given = filter (key: config.${key} != null) (attrNames config);
 in

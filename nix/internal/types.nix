@@ -14,6 +14,12 @@ rec {
   oneOf = values: { check = v: elem v values; rule = builtins.concatStringsSep " or " (map builtins.toJSON values); };
   nullOr = type: { check = v: v == null || type.check v; rule = "null or ${type.rule}"; };
 
+  # RFC 3339, as in dockertools_py/model/image_config.py
+  date = {
+    check = v: isString v && match "[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})" v != null;
+    rule = "a date like \"1970-01-01T00:00:01Z\"";
+  };
+
   # A package, a path, or a string that names something in the store.
   package = {
     check = v: isPath v || (isAttrs v && v ? outPath) || (isString v && builtins.hasContext v);
@@ -22,6 +28,10 @@ rec {
   packages = {
     check = v: package.check v || (isList v && all package.check v);
     rule = "a package, a path, or a list of them";
+  };
+  layers = {
+    check = v: isList v && all packages.check v;
+    rule = "a list of packages, or of lists of them";
   };
   file = {
     check = v: package.check v || (isString v && match "/.*" v != null);
