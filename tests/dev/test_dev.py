@@ -62,7 +62,7 @@ def test_what_was_started_ends_with_the_script() -> None:
 def test_clean_ends_only_the_daemon_that_it_started(tmp_path: Path) -> None:
     """A process id may by now be another program's."""
     # Not a child of this process: it would stay as a zombie, which is still there for `kill -0`.
-    start = f"bash -c 'sleep 1000; : --pidfile {tmp_path}/daemon/pid' </dev/null >/dev/null 2>&1 & echo $!"
+    start = f"(exec -a 'daemon --pidfile {tmp_path}/daemon/pid' sleep 1000) </dev/null >/dev/null 2>&1 & echo $!"
     daemon = int(subprocess.run(["bash", "-c", start], capture_output=True, text=True, check=True).stdout)
     with subprocess.Popen(["sleep", "1000"]) as other:
         try:
