@@ -3,11 +3,13 @@
 from pathlib import Path
 
 from dockertools_py.derivations.attributes import Attributes
-from dockertools_py.errors import DockertoolsError
+from dockertools_py.errors import DockertoolsError, shown
 from dockertools_py.formats.image_reader import choose, file_compressor, read_image, stored_images
 from dockertools_py.formats.members import Reader, read_range
 from dockertools_py.formats.output import new_file
+from dockertools_py.formats.tar_reader import begins_as_tar
 from dockertools_py.pack.decompression import decompress
+from dockertools_py.pack.tar import BLOCK
 from dockertools_py.store.description import write_image
 
 
@@ -20,7 +22,7 @@ def build(attributes: Attributes) -> None:
     spec, given = attributes.spec, Path(attributes.spec["file"])
     attributes.out.mkdir()
     try:
-        reader = Reader.open(_plain(attributes, given))
+        reader = Reader.open(_plain(attributes, given), str(given))
         there = stored_images(reader)
         if not spec["all"]:
             stored = choose(there, spec["imageName"], spec["imageTag"], str(given))
@@ -41,6 +43,10 @@ def _plain(attributes: Attributes, given: Path) -> Path:
         raise DockertoolsError(f"{given}: neither a file nor a directory")
     compressor = file_compressor(given)
     if compressor == "none":
+        with given.open("rb") as file:
+            start = file.read(BLOCK)
+        if start and not begins_as_tar(start):
+            raise DockertoolsError(f"{given}: no image: it is no tar, but begins with {shown(start[:8])}")
         return given
     archive = attributes.out / "archive.tar"
     with new_file(archive, in_place=True) as out:

@@ -29,13 +29,13 @@ class Members(Protocol):
 class ArchiveMembers:
     """The members of a tar that is not compressed. Headers are read once, contents never."""
 
-    def __init__(self, path: Path) -> None:
-        self.what = str(path)
+    def __init__(self, path: Path, what: str | None = None) -> None:
+        self.what = what or str(path)
         self._path = path
         self._files: dict[str, tuple[int, int]] = {}
         self._links: dict[str, str] = {}
         if not path.is_file():
-            raise DockertoolsError(f"{path}: not a file that can be read twice, such as a pipe: save it first")
+            raise DockertoolsError(f"{self.what}: not a file that can be read twice, such as a pipe: save it first")
         with path.open("rb") as file:
             for member in members(FileStream(file, path.stat().st_size)):
                 name = _clean(member.name)
@@ -85,7 +85,7 @@ class SingleFile:
     """One file by its own name."""
 
     def __init__(self, path: Path) -> None:
-        self.what = str(path.parent)
+        self.what = str(path)
         self._path = path
 
     def names(self) -> Iterable[str]:
@@ -104,9 +104,12 @@ class Reader:
         self.files = files
 
     @classmethod
-    def open(cls, path: Path) -> Self:
-        """Of the archive or the layout at `path`. Raises DockertoolsError when it is neither tar nor directory."""
-        return cls(DirectoryMembers(path) if path.is_dir() else ArchiveMembers(path))
+    def open(cls, path: Path, what: str | None = None) -> Self:
+        """Of the archive or the layout at `path`, which errors call `what`.
+
+        Raises DockertoolsError when it is neither tar nor directory.
+        """
+        return cls(DirectoryMembers(path) if path.is_dir() else ArchiveMembers(path, what))
 
     def has(self, name: str) -> bool:
         """Whether there is a file of that name."""
@@ -132,6 +135,8 @@ class Reader:
 
     def what(self, name: str) -> str:
         """How errors name a file."""
+        if isinstance(self.files, SingleFile):
+            return self.files.what
         return f"{self.files.what}: {shown(name)}"
 
 

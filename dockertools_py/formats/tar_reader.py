@@ -150,6 +150,15 @@ def members(stream: ByteStream) -> Iterator[TarMember]:
         stream.skip(size + padding(size))
 
 
+def begins_as_tar(data: bytes) -> bool:
+    """Whether the first BLOCK bytes of a file are a tar's: a header, or the end of an empty one."""
+    try:
+        _block(ChunkStream([data[:BLOCK]]))
+    except DockertoolsError:
+        return False
+    return bool(data)
+
+
 def _block(stream: ByteStream) -> bytes | None:
     """The next header, or None at the end: a zero block, or the end of the file between members."""
     at = stream.offset

@@ -63,8 +63,9 @@ class Image:
 def check_count(base: int, added: int) -> None:
     """Raises DockertoolsError when more than MAX_LAYERS layers come together."""
     if base + added > MAX_LAYERS:
+        below = f", {base} of them the base's" if base else ""
         raise DockertoolsError(
-            f"{base + added} layers, {base} of them the base's: Docker mounts at most {MAX_LAYERS}; "
+            f"{base + added} layers{below}: Docker mounts at most {MAX_LAYERS}; "
             "give a smaller maxLayers, or a base with fewer layers"
         )
 
