@@ -13,10 +13,11 @@ from dockertools_py.errors import DockertoolsError, shown
 from dockertools_py.formats.members import Reader
 from dockertools_py.formats.tar_reader import ChunkStream, members
 from dockertools_py.model import canonical_json
+from dockertools_py.model.descriptor import Descriptor
 from dockertools_py.model.digest import Digest
 from dockertools_py.model.image_config import ImageConfig
-from dockertools_py.model.index import Index
-from dockertools_py.model.manifest import Manifest
+from dockertools_py.model.index import MAX_MANIFESTS_READ, Index
+from dockertools_py.model.manifest import MAX_LAYERS_READ, Manifest
 from dockertools_py.model.media_type import INDEXES, LAYER_OF_COMPRESSOR, MANIFESTS
 from dockertools_py.pack.bundle import CONTAINERD_NAME, REF_NAME, blob_name
 from dockertools_py.pack.decompression import MAGIC_SIZE, compressor_of, decompress
@@ -25,6 +26,7 @@ from dockertools_py.pack.layer import BlobSource, Layer
 from dockertools_py.pack.verified import Buffer
 
 _WHITEOUT, _OPAQUE = b".wh.", b".wh..wh..opq"
+_STORE = [b"nix", b"store"]
 _MAX_NESTING = 4
 
 
@@ -42,7 +44,7 @@ def stored_images(reader: Reader) -> tuple[StoredImage, ...]:
     if reader.has("manifest.json"):
         return tuple(_archive_images(reader))
     if reader.has("index.json"):
-        return tuple(_layout_images(reader, "index.json", ()))
+        return tuple(_layout_images(reader))
     raise DockertoolsError(f"{reader.files.what}: {_what_it_is(reader)}")
 
 
@@ -118,34 +120,59 @@ def _archive_images(reader: Reader) -> Iterator[StoredImage]:
     what = reader.what("manifest.json")
     for entry in canonical_json.decode_list(reader.json("manifest.json"), what):
         match entry:
-            case {"Config": str(config), "Layers": list(layers)} if all(isinstance(layer, str) for layer in layers):
-                yield StoredImage(tuple(map(str, entry.get("RepoTags") or ())), config, tuple(layers))
+            case {"Config": str(config), "Layers": list(layers)} if len(layers) <= MAX_LAYERS_READ and _strings(layers):
+                tags = entry.get("RepoTags") or []
+                if not isinstance(tags, list) or not _strings(tags):
+                    raise DockertoolsError(f"{what}: RepoTags is {shown(tags)}, not a list of names")
+                yield StoredImage(tuple(tags), config, tuple(layers))
             case _:
-                raise DockertoolsError(f"{what}: an entry without `Config` and a list of `Layers`: {shown(entry)}")
+                raise DockertoolsError(
+                    f"{what}: an entry without `Config` and a list of at most {MAX_LAYERS_READ} `Layers`: {shown(entry)}"
+                )
 
 
-def _layout_images(reader: Reader, name: str, names: tuple[str, ...], depth: int = 0) -> Iterator[StoredImage]:
-    if depth > _MAX_NESTING:
-        raise DockertoolsError(f"{reader.what(name)}: indexes more than {_MAX_NESTING} deep")
-    for entry in Index.from_json(reader.json(name), reader.what(name)).manifests:
+def _strings(values: Sequence[object]) -> bool:
+    return all(isinstance(value, str) for value in values)
+
+
+def _layout_images(reader: Reader) -> Iterator[StoredImage]:
+    pending = _index_entries(reader, "index.json", (), 0)
+    count = 0
+    while pending:
+        count += 1
+        if count > MAX_MANIFESTS_READ:  # each level of indexes may multiply them
+            raise DockertoolsError(f"{reader.what('index.json')}: more than {MAX_MANIFESTS_READ} images")
+        entry, names, depth = pending.pop()
         file = blob_name(entry.digest)
-        given = [entry.annotations[key] for key in (CONTAINERD_NAME, REF_NAME) if key in entry.annotations]
-        entry_names = tuple(given[:1]) or names
         if entry.media_type in INDEXES:
-            yield from _layout_images(reader, file, entry_names, depth + 1)
+            pending += _index_entries(reader, file, names, depth)
         elif entry.media_type in MANIFESTS:
             data = reader.json(file)
             _check_named_digest(reader.what(file), file, Digest.of(data))
             manifest = Manifest.from_json(data, reader.what(file))
             layers = tuple(blob_name(layer.digest) for layer in manifest.layers)
-            yield StoredImage(entry_names, blob_name(manifest.config.digest), layers)
+            yield StoredImage(names, blob_name(manifest.config.digest), layers)
+
+
+def _index_entries(
+    reader: Reader, file: str, names: tuple[str, ...], depth: int
+) -> list[tuple[Descriptor, tuple[str, ...], int]]:
+    """The entries of an index, last first, with their names and the depth of what is below them."""
+    if depth > _MAX_NESTING:
+        raise DockertoolsError(f"{reader.what(file)}: indexes more than {_MAX_NESTING} deep")
+    entries = []
+    for entry in reversed(Index.from_json(reader.json(file), reader.what(file)).manifests):
+        given = [entry.annotations[key] for key in (CONTAINERD_NAME, REF_NAME) if key in entry.annotations]
+        entries.append((entry, tuple(given[:1]) or names, depth + 1))
+    return entries
 
 
 def _matches(full: str, name: str | None, tag: str | None) -> bool:
     head, colon, tail = full.rpartition(":")
     own_name, own_tag = (head, tail) if colon and "/" not in tail else (full, "latest")
     short = own_name.removeprefix("docker.io/").removeprefix("library/")
-    return (not name or name in (own_name, short)) and (not tag or tag == own_tag)
+    # In a layout the whole name may be a tag: `skopeo copy … oci:folder:1.0`.
+    return (not name or name in (own_name, short)) and (not tag or tag in (own_tag, full))
 
 
 def _store_paths(stream: ChunkStream) -> tuple[set[str], set[str]]:
@@ -153,17 +180,19 @@ def _store_paths(stream: ChunkStream) -> tuple[set[str], set[str]]:
     paths: set[str] = set()
     hidden: set[str] = set()
     for member in members(stream):
-        parts = member.name.removeprefix(b"./").strip(b"/").split(b"/")
-        if len(parts) < 3 or parts[:2] != [b"nix", b"store"]:
-            continue
-        name = parts[-1]
-        if name == _OPAQUE or (name.startswith(_WHITEOUT) and len(parts) > 3):
-            hidden.add("/nix/store/" + parts[2].decode("utf-8", "replace") if len(parts) > 3 else "*")
-        elif name.startswith(_WHITEOUT):
-            hidden.add("/nix/store/" + name[len(_WHITEOUT) :].decode("utf-8", "replace"))
-        elif len(parts) == 3:
-            paths.add("/nix/store/" + name.decode("utf-8", "replace"))
+        *folder, name = member.name.removeprefix(b"./").strip(b"/").split(b"/")
+        if name.startswith(_WHITEOUT):
+            # What it deletes, or for an opaque folder all that was in it
+            gone = folder if name == _OPAQUE else [*folder, name[len(_WHITEOUT) :]]
+            if gone[:2] == _STORE[: len(gone)]:
+                hidden.add(_store_path(gone[2]) if len(gone) > 2 else "*")
+        elif folder == _STORE:
+            paths.add(_store_path(name))
     return paths, hidden
+
+
+def _store_path(name: bytes) -> str:
+    return "/nix/store/" + name.decode("utf-8", "replace")
 
 
 def _without(layer: Layer, hidden: frozenset[str]) -> Layer:

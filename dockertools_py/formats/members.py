@@ -12,6 +12,7 @@ from dockertools_py.pack.verified import Buffer
 
 READ_SIZE = 1 << 20
 _MAX_LINKS = 8
+_NAMES = ("utf-8", "surrogateescape")
 
 
 class Members(Protocol):
@@ -36,6 +37,12 @@ class ArchiveMembers:
         self._links: dict[str, str] = {}
         if not path.is_file():
             raise DockertoolsError(f"{self.what}: not a file that can be read twice, such as a pipe: save it first")
+        try:
+            self._index(path)
+        except DockertoolsError as error:
+            raise DockertoolsError(f"{self.what}: {error}") from error
+
+    def _index(self, path: Path) -> None:
         with path.open("rb") as file:
             for member in members(FileStream(file, path.stat().st_size)):
                 name = _clean(member.name)
@@ -44,7 +51,7 @@ class ArchiveMembers:
                 if member.kind is Kind.FILE:
                     self._files[name] = member.offset, member.size
                 elif member.kind is Kind.SYMLINK:  # how Docker before 25 says that two layers are one
-                    self._links[name] = _clean(name.rpartition("/")[0].encode() + b"/" + member.link)
+                    self._links[name] = _clean(name.rpartition("/")[0].encode(*_NAMES) + b"/" + member.link)
                 elif member.kind is Kind.HARDLINK:
                     self._links[name] = _clean(member.link)
 
@@ -155,7 +162,7 @@ def read_range(path: Path, offset: int, size: int) -> Iterator[Buffer]:
 def _clean(name: bytes) -> str:
     """A member's name without `./`, `//` and `..`, which never lead above the top."""
     parts: list[str] = []
-    for part in name.decode("utf-8", "surrogateescape").split("/"):
+    for part in name.decode(*_NAMES).split("/"):
         if part == "..":
             del parts[-1:]
         elif part not in ("", "."):

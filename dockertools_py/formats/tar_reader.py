@@ -14,7 +14,10 @@ from dockertools_py.pack.tar import BLOCK, MAX_PATH, padding
 from dockertools_py.pack.verified import Buffer
 
 MAX_EXTENSION = 1 << 20
-"""Bytes of one pax or GNU extension header: names are at most 4 KiB, xattrs 64 KiB each."""
+"""Bytes of all pax and GNU extension headers of one member: names are at most 4 KiB, xattrs 64 KiB each.
+
+As much again for all global ones: gigabytes of them compress to nothing.
+"""
 MAX_MEMBERS = 5_000_000
 MAX_SIZE = 1 << 60
 
@@ -122,13 +125,17 @@ def members(stream: ByteStream) -> Iterator[TarMember]:
     """All members up to the end of the archive. Raises DockertoolsError for anything that is no tar."""
     for_all: dict[str, bytes] = {}
     for_next: dict[str, bytes] = {}
-    count = 0
+    all_size = next_size = count = 0
     while (block := _block(stream)) is not None:
         typeflag, size = block[156:157], _number(block[124:136], "size")
         if not 0 <= size <= MAX_SIZE:
             raise DockertoolsError(f"a member of {size} bytes at byte {stream.offset - BLOCK}")
         if typeflag in (_LOCAL, _GLOBAL, _LONG_NAME, _LONG_LINK):
-            data = _extension(stream, size)
+            if typeflag == _GLOBAL:
+                all_size += size
+            else:
+                next_size += size
+            data = _extension(stream, size, max(all_size, next_size))
             match typeflag:
                 case b"L":
                     for_next["path"] = data.rstrip(b"\0")
@@ -146,7 +153,7 @@ def members(stream: ByteStream) -> Iterator[TarMember]:
             member = _member(block, size, stream.offset, for_all | for_next)
             yield member
             size = member.size
-        for_next = {}
+        for_next, next_size = {}, 0
         stream.skip(size + padding(size))
 
 
@@ -176,9 +183,9 @@ def _block(stream: ByteStream) -> bytes | None:
     return block
 
 
-def _extension(stream: ByteStream, size: int) -> bytes:
-    if size > MAX_EXTENSION:
-        raise DockertoolsError(f"an extension header of {size} bytes, more than the {MAX_EXTENSION} that are read")
+def _extension(stream: ByteStream, size: int, total: int) -> bytes:
+    if total > MAX_EXTENSION:
+        raise DockertoolsError(f"extension headers of {total} bytes, more than the {MAX_EXTENSION} that are read")
     data = stream.read(size)
     if len(data) < size:
         raise DockertoolsError("the tar ends in the middle of an extension header")

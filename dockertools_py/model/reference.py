@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
 
@@ -56,6 +57,15 @@ class Reference:
 
 
 def parse_all(names: Iterable[str]) -> tuple[Reference, ...]:
-    """References of names as archives and layouts have them, where Docker's own registry may be written out."""
-    short = (name.removeprefix("docker.io/").removeprefix("library/") for name in names)
-    return tuple(Reference.parse(name) for name in short)
+    """References of names as archives and layouts have them, where Docker's own registry may be written out.
+
+    A name in a layout may be anything, often only a tag (OCI image spec 1.1, annotations.md, "ref.name"): those that are
+    no references are left out.
+    """
+    references = []
+    for name in names:
+        short = name.removeprefix("docker.io/").removeprefix("library/")
+        if ":" in short or "/" in short:
+            with suppress(DockertoolsError):
+                references.append(Reference.parse(short))
+    return tuple(references)
