@@ -38,6 +38,8 @@ class _Validation:
         self.images: set[str] = set()
         self.diff_ids: dict[str, Digest] = {}
         self.checked: set[str] = set()
+        self.indexes: set[str] = set()
+        """Those that were followed: a thousand entries may name one index, again and again."""
 
     def blob(self, descriptor: Descriptor, what: str) -> bool:
         """Compare a blob with its descriptor; whether it can be looked into."""
@@ -57,7 +59,7 @@ class _Validation:
             if not folder.startswith("blobs/") or name in self.checked:
                 continue
             self.checked.add(name)
-            with self.noted(name):
+            with self.noted(shown(name)):
                 wanted = Digest.parse(f"{folder.removeprefix('blobs/')}:{hexadecimal}", "a blob's name")
                 if wanted.algorithm == "sha256":
                     digest, _ = measure(self.reader.chunks(name))
@@ -69,6 +71,9 @@ class _Validation:
 
     def index(self, name: str, depth: int = 0) -> None:
         """Follow an index to its manifests."""
+        if name in self.indexes:
+            return
+        self.indexes.add(name)
         for number, entry in enumerate(Index.from_json(self.reader.json(name), name).manifests):
             what = f"{name}, manifest {number}"
             if not self.blob(entry, what):
@@ -130,12 +135,20 @@ class _Validation:
         for number, entry in enumerate(canonical_json.decode_list(self.reader.json("manifest.json"), "manifest.json")):
             what = f"manifest.json, image {number}"
             with self.noted(what):
-                config, layers = entry["Config"], entry["Layers"]
+                config, layers = _names(entry)
                 absent = [name for name in (config, *layers) if not self.reader.has(name)]
                 self.mismatches += [f"{what}: {shown(name)} is not there" for name in absent]
                 self.images.add(config)
                 if config not in absent:
                     self.config(config, layers)
+
+
+def _names(entry: object) -> tuple[str, list[str]]:
+    """The files that an entry of a docker archive's manifest names."""
+    match entry:
+        case {"Config": str(config), "Layers": list(layers)} if all(isinstance(layer, str) for layer in layers):
+            return config, layers
+    raise DockertoolsError(f"an entry without `Config` and a list of `Layers`: {shown(entry)}")
 
 
 class _Noted:
@@ -150,9 +163,6 @@ class _Noted:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
         if isinstance(error, DockertoolsError):
             self._validation.mismatches.append(f"{self._what}: {error}")
-            return True
-        if isinstance(error, (KeyError, TypeError)):
-            self._validation.mismatches.append(f"{self._what}: an entry without `Config` and `Layers`")
             return True
         return False
 
