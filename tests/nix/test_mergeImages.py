@@ -1,0 +1,257 @@
+"""mergeImages: what is in the composed image, and that composing copies blobs."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Nix
+from tests.nix.building import Build, Outputs
+from tests.nix.opened import Image, make_docker_archive, make_tar, open_archive, open_image, open_oci
+
+FUNCTION = "mergeImages"
+pytestmark = pytest.mark.xdist_group("nix-mergeImages")
+
+PRELUDE = """
+  etc = name: writeTextDir "etc/${name}" "the text of ${name}\\n";
+  a = etc "a"; b = etc "b"; c = etc "c"; d = etc "d";
+  layered = name: layers: config: build { inherit name layers config; tag = "1"; };
+  one = layered "one" [ [ a ] [ b ] ] {
+    Env = [ "A=1" "B=1" ]; Cmd = [ "one" ]; User = "1"; Labels = { a = "1"; b = "1"; }; ExposedPorts."1/tcp" = { };
+  };
+  two = layered "two" [ [ c ] ] {
+    Env = [ "B=2" "C=2" ]; Cmd = [ "two" ]; Labels.b = "2"; ExposedPorts."2/udp" = { }; Volumes."/two" = { };
+  };
+  three = layered "three" [ [ d ] ] { Entrypoint = [ "three" ]; };
+  shares = layered "shares" [ [ b c ] [ d ] ] { };
+  within = layered "within" [ [ b ] ] { };
+  links = name: contents: build { inherit name contents; tag = "1"; };
+  copies = build { name = "copies"; tag = "1"; copyToRoot = a; };
+  plain = build { name = "plain"; tag = "1"; layers = [ a ]; compressor = "none"; };
+"""
+
+BUILDS = {
+    **{name: name for name in ("one", "two", "three", "shares", "within", "copies", "plain")},
+    "image12": 'mergeImages { name = "Merged"; tag = "1"; image1 = one; image2 = two; }',
+    "image21": 'mergeImages { name = "merged"; tag = "1"; image1 = two; image2 = one; }',
+    "base-image": 'mergeImages { name = "merged"; tag = "1"; baseImage = one; image = two; }',
+    "images": 'mergeImages { name = "merged"; tag = "1"; images = [ one two three ]; }',
+    "images-one": 'mergeImages { name = "merged"; tag = "1"; images = [ one ]; }',
+    "split": 'mergeImages { name = "merged"; tag = "1"; image1 = one; image2 = shares; }',
+    "nothing-new": 'mergeImages { name = "merged"; tag = "1"; image1 = one; image2 = within; }',
+    "twice": 'mergeImages { name = "merged"; tag = "1"; images = [ one one ]; }',
+    "links": 'mergeImages { name = "merged"; tag = "1"; image1 = links "x" [ a b ]; image2 = links "y" [ b c ]; }',
+    "copied-1": 'mergeImages { name = "merged"; tag = "1"; image1 = copies; image2 = links "x" [ a ]; }',
+    "copied-2": 'mergeImages { name = "merged"; tag = "1"; image1 = links "x" [ a ]; image2 = copies; }',
+    "copied-mentioned": 'mergeImages { name = "merged"; tag = "1"; images = [ copies two ]; config.Cmd = [ a ]; }',
+    "configured": """mergeImages {
+        name = "merged"; tag = "1"; image1 = one; image2 = two; created = "2003-01-01T00:00:00Z"; compressor = "zstd";
+        config = { Cmd = [ "${d}/etc/d" ]; Env = [ "C=3" ]; };
+      }""",
+    "no-compressor": 'mergeImages { name = "merged"; tag = "1"; image1 = one; image2 = two; compressor = "none"; }',
+    "nested": """mergeImages {
+        name = "nested"; tag = "1"; image2 = three;
+        image1 = mergeImages { name = "inner"; tag = "1"; image1 = one; image2 = two; };
+      }""",
+    "as-base": """build {
+        name = "on"; tag = "1"; contents = [ a d ];
+        fromImage = mergeImages { name = "inner"; tag = "1"; image1 = one; image2 = two; };
+      }""",
+    "override": '(mergeImages { name = "x"; tag = "1"; image1 = one; image2 = two; }).override { name = "merged"; }',
+    "oci": '(mergeImages { name = "merged"; tag = "1"; image1 = one; image2 = two; }).oci',
+    "stream": '(mergeImages { name = "merged"; tag = "1"; image1 = one; image2 = two; }).stream',
+    "bundle": "mergeImages [ one two ]",
+    "bundle-one": "mergeImages [ one ]",
+    "bundle-mixed": 'mergeImages [ plain (one.override { compressor = "zstd"; }) ]',
+    "bundle-merged": 'mergeImages [ one (mergeImages { name = "merged"; tag = "1"; image1 = one; image2 = two; }) ]',
+}
+
+
+@pytest.fixture(scope="module")
+def built(build_all: Build) -> Outputs:
+    return build_all(BUILDS, PRELUDE)
+
+
+def blobs(image: Image) -> list[bytes]:
+    return [layer.blob for layer in image.layers]
+
+
+@pytest.mark.parametrize("form", ["image12", "base-image", "override"])
+def test_two_images(built: Outputs, form: str) -> None:
+    one, two, image = (open_image(built[name]) for name in ("one", "two", form))
+    assert image.names == ["merged:1"]
+    assert blobs(image) == blobs(one) + blobs(two), "layers are copied"
+    assert image.store_names == ["a", "b", "c"]
+    assert [entry["created_by"] for entry in image.json["history"]] == ["store: a", "store: b", "store: c"]
+
+
+def test_configs_merge_left_to_right(built: Outputs) -> None:
+    assert open_image(built["image12"]).config == {
+        "Env": ["A=1", "B=2", "C=2"],
+        "Cmd": ["two"],
+        "User": "1",
+        "Labels": {"a": "1", "b": "2"},
+        "ExposedPorts": {"1/tcp": {}, "2/udp": {}},
+        "Volumes": {"/two": {}},
+    }
+    config = open_image(built["image21"]).config
+    assert config["Env"] == ["B=1", "C=2", "A=1"] and config["Cmd"] == ["one"] and config["Labels"]["b"] == "1"
+
+
+def test_an_entrypoint_drops_the_commands_before_it(built: Outputs) -> None:
+    config = open_image(built["images"]).config
+    assert config["Entrypoint"] == ["three"] and "Cmd" not in config and config["Env"] == ["A=1", "B=2", "C=2"]
+
+
+def test_list_of_images(built: Outputs) -> None:
+    one, two, three, image = (open_image(built[name]) for name in ("one", "two", "three", "images"))
+    assert blobs(image) == blobs(one) + blobs(two) + blobs(three)
+    assert blobs(open_image(built["images-one"])) == blobs(one)
+
+
+def test_only_a_layer_that_holds_paths_twice_is_made_again(built: Outputs) -> None:
+    one, shares, image = (open_image(built[name]) for name in ("one", "shares", "split"))
+    assert [layer.store_paths for layer in shares.layers] == [["b", "c"], ["d"]] or [
+        sorted(layer.store_paths) for layer in shares.layers
+    ] == [["b", "c"], ["d"]]
+    assert [layer.store_paths for layer in image.layers] == [["a"], ["b"], ["c"], ["d"]]
+    again = blobs(image)
+    assert again[:2] == blobs(one) and again[3] == blobs(shares)[1] and again[2] not in blobs(shares)
+
+
+def test_a_layer_that_brings_nothing_is_left_out(built: Outputs) -> None:
+    one = open_image(built["one"])
+    assert blobs(open_image(built["nothing-new"])) == blobs(one) == blobs(open_image(built["twice"]))
+
+
+def test_links_of_all_are_at_the_root(built: Outputs) -> None:
+    image = open_image(built["links"])
+    assert image.store_names == ["a", "b", "c"]
+    for name in "abc":
+        assert image.read(image.resolve(f"/etc/{name}")) == f"the text of {name}\n".encode()
+
+
+@pytest.mark.parametrize("form", ["copied-1", "copied-2", "copied-mentioned"])
+def test_what_one_only_copies_is_whole_where_another_wants_it(built: Outputs, form: str) -> None:
+    image = open_image(built[form])
+    assert "a" in image.store_names
+    assert image.read(image.resolve("/etc/a")) == b"the text of a\n"
+
+
+def test_config_on_top_brings_its_closure(built: Outputs) -> None:
+    image = open_image(built["configured"])
+    assert image.store_names == ["a", "b", "c", "d"]
+    assert image.config["Cmd"][0].endswith("-d/etc/d") and image.config["Env"] == ["A=1", "B=2", "C=3"]
+    assert image.json["created"] == "2003-01-01T00:00:00Z"
+    assert {layer.compressor for layer in image.layers} == {"zstd"}
+
+
+def test_the_image_id_is_the_same_for_all_forms(built: Outputs, tmp_path: Path) -> None:
+    image = open_image(built["image12"])
+    assert open_image(built["no-compressor"]).id == image.id
+    assert {layer.compressor for layer in open_image(built["no-compressor"]).layers} == {"none"}
+    (layout,) = open_oci(built["oci"])
+    assert layout.id == image.id and blobs(layout) == blobs(image)
+    with (tmp_path / "stream.tar").open("wb") as out:
+        subprocess.run([built["stream"]], stdout=out, check=True)
+    assert open_image(tmp_path / "stream.tar").id == image.id
+
+
+def test_merged_images_are_images_like_others(built: Outputs) -> None:
+    one, two, three = (open_image(built[name]) for name in ("one", "two", "three"))
+    assert blobs(open_image(built["nested"])) == blobs(one) + blobs(two) + blobs(three)
+    image = open_image(built["as-base"])
+    assert blobs(image)[:3] == blobs(one) + blobs(two)
+    assert image.store_names == ["a", "b", "c", "d"] and image.resolve("/etc/a") and image.resolve("/etc/d")
+
+
+def test_tag_null_is_the_hash(nix: Nix) -> None:
+    value = nix.eval(f"""let {PRELUDE} image = mergeImages {{ name = "M"; image1 = one; image2 = two; }}; in
+        [ image.imageRef (builtins.baseNameOf image.description.outPath) image.imageName ]""")
+    reference, output, name = value
+    assert reference == f"m:{output[:32]}" and name == "m"
+
+
+# --- several in one archive
+
+
+def test_bundle_is_one_archive_of_all(built: Outputs) -> None:
+    images = open_archive(built["bundle"])
+    assert [image.names for image in images] == [["one:1"], ["two:1"]]
+    assert [image.id for image in images] == [open_image(built[name]).id for name in ("one", "two")]
+    assert [blobs(image) for image in images] == [blobs(open_image(built[name])) for name in ("one", "two")]
+    assert [image.names for image in open_oci(built["bundle"])] == [
+        ["docker.io/library/one:1"],
+        ["docker.io/library/two:1"],
+    ]
+    assert [image.names for image in open_archive(built["bundle-one"])] == [["one:1"]]
+
+
+def test_bundle_keeps_the_compression_that_its_images_have(built: Outputs) -> None:
+    plain, one = open_archive(built["bundle-mixed"])
+    assert plain.id == open_image(built["plain"]).id and one.id == open_image(built["one"]).id
+    kept = {image.names[0]: {layer.compressor for layer in image.layers} for image in (plain, one)}
+    # A layer that two images share is in the archive once, so the choice is the archive's; it must only be one that loads.
+    assert set().union(*kept.values()) <= {"none", "gz", "zstd"}
+
+
+def test_bundled_images_share_layers(built: Outputs) -> None:
+    one, merged = open_archive(built["bundle-merged"])
+    assert blobs(merged)[:2] == blobs(one)
+
+
+# --- with what others made
+
+
+@pytest.fixture(scope="module")
+def foreign(build_all: Build, built: Outputs, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outputs]:
+    folder = tmp_path_factory.mktemp("foreign")
+    gz, none = make_tar({"etc/gz": b"gz\n"}, "w:gz"), make_tar({"etc/none": b"none\n"})
+    make_docker_archive(folder / "old.tar", [gz, none], name="old:1", Env=["OLD=1"])
+    (folder / "old.tar.xz").write_bytes(subprocess.check_output(["xz", "-c", folder / "old.tar"]))
+    (folder / "several.tar").write_bytes(built["bundle"].read_bytes())
+    subprocess.run(
+        ["skopeo", "--insecure-policy", "copy", "-q", f"docker-archive:{built['one']}", f"oci:{folder}/layout:kept:1"],
+        check=True,
+    )
+    outputs = build_all(
+        {
+            "bundle": f"mergeImages [ two {folder}/old.tar ]",
+            "bundle-xz": f"mergeImages [ {folder}/old.tar.xz two ]",
+            "bundle-several": f"mergeImages [ {folder}/several.tar three ]",
+            "bundle-layout": f"mergeImages [ {folder}/layout two ]",
+            "merged": f'mergeImages {{ name = "m"; tag = "1"; baseImage = {folder}/old.tar; image = two; }}',
+            "merged-paths": f'mergeImages {{ name = "m"; tag = "1"; image1 = {folder}/layout; image2 = shares; }}',
+        },
+        PRELUDE,
+    )
+    return folder, outputs
+
+
+@pytest.mark.parametrize(("name", "number"), [("bundle", 1), ("bundle-xz", 0)])
+def test_bundle_with_an_archive_of_others(
+    built: Outputs, foreign: tuple[Path, Outputs], name: str, number: int
+) -> None:
+    images = open_archive(foreign[1][name])
+    old, two = images[number], images[1 - number]
+    assert two.id == open_image(built["two"]).id and blobs(two) == blobs(open_image(built["two"]))
+    assert old.names == ["old:1"] and old.config == {"Env": ["OLD=1"]}
+    assert old.read("etc/gz") == b"gz\n" and old.read("etc/none") == b"none\n"
+
+
+def test_bundle_takes_all_images_of_an_archive_and_of_a_layout(built: Outputs, foreign: tuple[Path, Outputs]) -> None:
+    images = open_archive(foreign[1]["bundle-several"])
+    assert [image.names for image in images] == [["one:1"], ["two:1"], ["three:1"]]
+    assert [image.id for image in images] == [open_image(built[name]).id for name in ("one", "two", "three")]
+    kept, _ = open_archive(foreign[1]["bundle-layout"])
+    assert kept.id == open_image(built["one"]).id and kept.names == ["kept:1"]
+
+
+def test_composing_with_an_archive_of_others(built: Outputs, foreign: tuple[Path, Outputs]) -> None:
+    image = open_image(foreign[1]["merged"])
+    assert image.config["Env"] == ["OLD=1", "B=2", "C=2"]
+    assert blobs(image)[2:] == blobs(open_image(built["two"]))
+    with_paths = open_image(foreign[1]["merged-paths"])
+    assert with_paths.store_names == ["a", "b", "c", "d"], "each store path once, whoever wrote the layer"
+    assert json.loads(with_paths.config_bytes)["os"] == "linux"
