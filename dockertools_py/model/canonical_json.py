@@ -4,6 +4,7 @@ Every digest of a config, manifest or index follows from these bytes; a change h
 """
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -38,6 +39,17 @@ def decode_list(data: bytes, what: str) -> list[Any]:
 
 def _decode(data: bytes, what: str) -> Any:
     try:
-        return json.loads(data)
+        value = json.loads(data, parse_constant=_number, parse_float=_number)
+        if b"\\u" in data:  # an escape may be half a character, which no UTF-8 can say
+            encode(value)
+        return value
     except (ValueError, RecursionError) as error:
         raise DockertoolsError(f"{what}: not JSON ({shown(error)})") from error
+
+
+def _number(text: str) -> float:
+    """A float, finite as all numbers of JSON are: Python alone reads `NaN`, and makes infinity of `1e999`."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is not a number")
+    return value

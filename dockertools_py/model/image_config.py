@@ -31,7 +31,7 @@ class History:
         """From an entry of `history`. Raises DockertoolsError."""
         if not isinstance(value, Mapping):
             raise DockertoolsError(f"{what}: an entry of `history` is {shown(value)}, not an object")
-        created, created_by, comment = (str(value.get(key, "")) for key in ("created", "created_by", "comment"))
+        created, created_by, comment = (str(value.get(key) or "") for key in ("created", "created_by", "comment"))
         return cls(created, created_by, comment, bool(value.get("empty_layer")))
 
     def to_json(self) -> dict[str, Any]:
