@@ -1,5 +1,6 @@
 """The files of an archive or a layout by name, wherever they are: what validating and reading an image stand on."""
 
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol, Self
@@ -85,7 +86,8 @@ class DirectoryMembers:
         if name.startswith("/") or ".." in name.split("/"):
             return None
         path = self._path / name
-        return (path, 0, path.stat().st_size) if path.is_file() else None
+        # os.path knows no error: a name that no file system can have is not there.
+        return (path, 0, path.stat().st_size) if os.path.isfile(path) else None
 
 
 class SingleFile:
