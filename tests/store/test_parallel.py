@@ -1,0 +1,90 @@
+"""Several processes: results in order, and whatever goes wrong in one is raised here."""
+
+import os
+import signal
+from functools import partial
+from typing import Any
+
+import pytest
+
+from dockertools_py.errors import DockertoolsError
+from dockertools_py.store.parallel import parallel
+
+
+def fails(error: BaseException) -> Any:
+    raise error
+
+
+def killed() -> Any:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def no_child_is_left() -> None:
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2, 5, 100])
+def test_results_are_in_order(workers: int) -> None:
+    tasks = [partial(lambda n: {"n": n}, number) for number in range(23)]
+    assert parallel(tasks, [number % 7 for number in range(23)], workers) == [{"n": number} for number in range(23)]
+    no_child_is_left()
+
+
+def test_tasks_run_in_other_processes_and_at_once() -> None:
+    pids = parallel([os.getpid] * 6, [1] * 6, 3)
+    assert len(set(pids)) == 3
+    assert os.getpid() not in pids
+
+
+def test_one_task_and_one_worker_need_no_process() -> None:
+    assert parallel([os.getpid], [1], 8) == [os.getpid()]
+    assert parallel([os.getpid] * 3, [1] * 3, 1) == [os.getpid()] * 3
+    assert parallel([], [], 8) == []
+
+
+def test_large_results_pass() -> None:
+    assert list(map(len, parallel([lambda: "x" * 5_000_000] * 4, [1] * 4, 2))) == [5_000_000] * 4
+
+
+@pytest.mark.parametrize("bad", range(4))
+def test_an_exception_of_a_child_is_raised(bad: int) -> None:
+    tasks: list[Any] = [lambda: 1] * 4
+    tasks[bad] = partial(fails, DockertoolsError("bad task"))
+    with pytest.raises(DockertoolsError, match=r"^bad task$"):
+        parallel(tasks, [1] * 4, 2)
+    no_child_is_left()
+
+
+def test_errors_of_the_system_keep_their_number_and_file() -> None:
+    with pytest.raises(FileNotFoundError) as caught:
+        parallel([partial(os.lstat, b"/absent/\xff"), lambda: 1], [1, 1], 2)
+    assert (caught.value.errno, caught.value.filename) == (2, b"/absent/\xff")
+
+
+def test_a_child_that_is_killed_is_an_error_and_no_hang() -> None:
+    with pytest.raises(RuntimeError, match=r"^a worker ended with wait status 9$"):
+        parallel([killed, lambda: 1, lambda: 2], [1, 1, 1], 3)
+    no_child_is_left()
+
+
+def test_an_exception_that_cannot_be_sent_is_an_error_too() -> None:
+    class Local(Exception):
+        pass
+
+    with pytest.raises(RuntimeError, match="a worker ended"):
+        parallel([partial(fails, Local()), lambda: 1], [1, 1], 2)
+    no_child_is_left()
+
+
+def test_a_result_that_is_no_json_is_an_error() -> None:
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        parallel([lambda: {1, 2}, lambda: 1], [1, 1], 2)
+
+
+def test_no_descriptor_is_left_open() -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    parallel([lambda: 1] * 4, [1] * 4, 2)
+    with pytest.raises(RuntimeError):
+        parallel([killed] * 4, [1] * 4, 2)
+    assert len(os.listdir("/proc/self/fd")) == before
