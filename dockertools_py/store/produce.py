@@ -30,7 +30,10 @@ def entries(source: PathsSource | RootSource) -> Iterator[Entry]:
             )
             return with_parents((entry for tree in trees for entry in tree), owner)
         case RootSource(links, copies, owner, mtime):
-            copied = [(path, walk(os.fsencode(path), b"", ROOT_MODES, owner, mtime)) for path in copies]
+            # A store path that is a link stands for what it leads to, here as for link_tree.
+            copied = [
+                (path, walk(os.path.realpath(os.fsencode(path)), b"", ROOT_MODES, owner, mtime)) for path in copies
+            ]
             linked = [(path, link_tree(os.fsencode(path), owner, mtime)) for path in links]
             merged = merge([*copied, *linked], same)
             return with_parents((entry for entry in merged if not entry.name.startswith(NOT_FOR_IMAGES)), owner)
