@@ -17,7 +17,7 @@
 #   created           a date like "1970-01-01T00:00:01Z"; never in a layer
 #   architecture      in Go's words, by default that of the packages; variant likewise
 #   uid, gid, mtime   of all files in the layers
-#   maxLayers         layers at the most, the base's included; null: 40 more than the base has
+#   maxLayers         layers at the most, the base's included; null: 40 for packages, as far as 125 are not exceeded
 #   compressor        of the layers in the archive: "gz", "zstd" or "none"; the image id does not depend on it
 #   compressionLevel  null: 4 for gz, 3 for zstd
 #   meta              of the derivation
@@ -27,7 +27,7 @@
 #
 # Example:
 #   build { name = "hello"; contents = [ hello ]; config.Cmd = [ "/bin/hello" ]; }
-scope@{ arguments, types, names, containerConfig, mentioned, platform, runBuilder, baseImage, blobs, files, image, layerGroups, rootLayer, tarLayer, system, ... }:
+scope@{ arguments, types, names, containerConfig, mentioned, platform, runBuilder, baseImage, blobs, files, image, layerGroups, layerShares, rootLayer, tarLayer, system, ... }:
 arguments.declare "build"
 {
   name = { type = names.name; };
@@ -54,7 +54,7 @@ arguments.declare "build"
 }
   (args:
   let
-    inherit (builtins) concatLists concatMap filter isList length partition;
+    inherit (builtins) concatLists concatMap filter foldl' length partition;
     inherit (types) toList;
     owner = [ args.uid args.gid ];
     inherit (args) mtime compressor;
@@ -84,14 +84,16 @@ arguments.declare "build"
     groups = filter (roots: roots != [ ]) (explicit ++ map (root: [ root ]) (links ++ copies ++ inConfig));
 
     baseBound = fromBase "bound" 0;
-    maxLayers = if args.maxLayers != null then args.maxLayers else if baseBound + 40 > 125 then 125 else baseBound + 40;
     hasRoot = links != [ ] || copies != [ ] || args.extraCommands != "";
-    budget = maxLayers - baseBound - length tarLayers - (if hasRoot then 1 else 0);
+    others = length tarLayers + (if hasRoot then 1 else 0);
+    isNamed = args.maxLayers != null;
+    room = (if isNamed then args.maxLayers else 125) - baseBound - others;
+    shares = layerShares { inherit isNamed; count = length groups; budget = if !isNamed && room > 40 then 40 else room; };
     groupLayers =
       if groups == [ ] then [ ]
-      else if budget < 1 then arguments.fail "build" "`maxLayers` is ${toString maxLayers}: the base may have ${toString baseBound} layers and ${toString (length tarLayers + (if hasRoot then 1 else 0))} more are needed beside those of the packages; write a larger number (125 at the most), or give the base a smaller one."
+      else if room < 1 then arguments.fail "build" "`maxLayers` is ${if isNamed then toString args.maxLayers else "125"}: the base may have ${toString baseBound} layers and ${toString others} more are needed beside those of the packages; write a larger number (125 at the most), or give the base a smaller one."
       else layerGroups {
-        inherit groups copied copiedBelow budget owner mtime;
+        inherit groups copied copiedBelow shares owner mtime;
         below = fromBase "roots" [ ];
         descriptions = fromBase "descriptions" [ ] ++ tarLayers;
       };
@@ -118,7 +120,7 @@ arguments.declare "build"
     roots = fromBase "roots" [ ] ++ concatLists groups;
     inherit copied;
     descriptions = fromBase "descriptions" [ ] ++ tarLayers;
-    bound = if groups == [ ] then baseBound + length layers else maxLayers;
+    bound = baseBound + others + (if groups == [ ] then 0 else foldl' builtins.add 0 shares);
     blobsFor = how:
       (if base == null then [ ] else base.blobsFor how)
       ++ concatMap (layer: blobs (how // { name = builtins.unsafeDiscardStringContext (layer.name or "layers"); descriptions = [ layer ]; })) layers;

@@ -85,7 +85,7 @@ let
         groups = map (root: [ root ]) (mentioned config);
         below = roots;
         inherit copied copiedBelow descriptions;
-        budget = length (mentioned config);
+        shares = map (_: 1) (mentioned config);
         owner = [ 0 0 ];
         mtime = 1;
       };

@@ -21,6 +21,7 @@ let
     blobs = import ./blobs.nix scope;
     image = import ./image.nix scope;
     layerGroups = import ./layerGroups.nix scope;
+    layerShares = import ./layerShares.nix;
     rootLayer = import ./rootLayer.nix scope;
     tarLayer = import ./tarLayer.nix scope;
   };

@@ -8,18 +8,16 @@
 #   below          roots of the base, whose closures are there already …
 #   copiedBelow    … but for these themselves, where nothing in the base refers to them
 #   descriptions   derivations that describe layers with store paths: a foreign base, foreign tars
-#   budget         layers at the most, for all groups together
+#   shares         layers at the most for each group, of layerShares.nix; of fewer than there are groups, the lowest groups,
+#                  which change least, share the first
 { runBuilder, names, ... }:
-{ groups, copied ? [ ], below, copiedBelow ? [ ], descriptions, budget, owner, mtime }:
+{ groups, copied ? [ ], below, copiedBelow ? [ ], descriptions, shares, owner, mtime }:
 let
   inherit (builtins) concatLists elem elemAt filter genList head length;
-  count = length groups;
-  # More groups than layers: the lowest, which change least, share one.
-  surplus = count - budget;
+  surplus = length groups - length shares;
   joined =
-    if surplus <= 0 then groups
-    else [ (concatLists (genList (elemAt groups) (surplus + 1))) ] ++ genList (i: elemAt groups (surplus + 1 + i)) (budget - 1);
-  share = if count == 0 then 0 else if surplus > 0 then 1 else budget / count;
+    if surplus == 0 then groups
+    else [ (concatLists (genList (elemAt groups) (surplus + 1))) ] ++ genList (i: elemAt groups (surplus + 1 + i)) (length shares - 1);
   plain = map builtins.unsafeDiscardStringContext;
   describe = index:
     let
@@ -35,9 +33,10 @@ let
       graphs = { closure = roots; } // (if lower == [ ] then { } else { belowClosure = lower; });
       spec = {
         inherit roots owner mtime;
-        copied = plain copied;
-        copiedBelow = filter (path: !isWanted path) (plain (copiedBelow ++ copied));
-        budget = share;
+        # Only those that can be in the closure without being referred to, or the groups above would matter here.
+        copied = filter (path: elem path (plain roots)) (plain copied);
+        copiedBelow = filter (path: elem path (plain lower) && !isWanted path) (plain (copiedBelow ++ copied));
+        budget = elemAt shares index;
         below = descriptions;
       };
     };
