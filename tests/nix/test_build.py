@@ -28,6 +28,7 @@ PRELUDE = """
     echo ${a} > $out/nix-support/propagated-build-inputs
   '';
   selfish = runCommand "selfish" { } "mkdir -p $out/etc; echo $out > $out/etc/self";
+  numbered = count: builtins.genList (n: builtins.toFile "n${toString n}" "${toString n}") count;
   base = build {
     name = "base"; tag = "1"; contents = [ a ];
     config = { Env = [ "A=1" "B=1" ]; Cmd = [ "base" ]; User = "1"; Labels.a = "1"; Labels.b = "1"; Volumes."/a" = { }; };
@@ -82,6 +83,10 @@ BUILDS = {
     "three-layers": 'build { name = "x"; tag = "1"; layers = [ a b c ]; maxLayers = 3; }',
     "one-layer": 'build { name = "x"; tag = "1"; layers = [ hello a b ]; maxLayers = 1; }',
     "default-layers": 'build { name = "x"; tag = "1"; contents = [ hello ]; }',
+    "many-roots": 'build { name = "x"; tag = "1"; contents = numbered 30; }',
+    "most-roots": 'build { name = "x"; tag = "1"; contents = numbered 50; }',
+    "long-chain": 'builtins.foldl\' (fromImage: n: build { name = "x"; tag = "1"; inherit fromImage; contents = [ n ]; })'
+    " base (numbered 7)",
     # Compression
     "gz": 'build { name = "z"; tag = "1"; contents = [ a ]; config.Cmd = [ "${tree}/bin/run" ]; }',
     "none": 'build { name = "z"; tag = "1"; contents = [ a ]; config.Cmd = [ "${tree}/bin/run" ]; compressor = "none"; }',
@@ -339,6 +344,11 @@ def test_max_layers(built: Outputs) -> None:
     assert [layer.store_paths for layer in open_image(built["three-layers"]).layers] == [["a"], ["b"], ["c"]]
     (layer,) = open_image(built["one-layer"]).layers
     assert {"a", "b"} < set(layer.store_paths)
+    # Many roots: what does not fit by thirds is shared out, and what does not fit at all is joined at the bottom.
+    many = open_image(built["many-roots"]).layers
+    assert [len(layer.store_paths) for layer in many] == [1] * 30
+    most = open_image(built["most-roots"]).layers
+    assert [len(layer.store_paths) for layer in most] == [11] + [1] * 39
     # glibc is large, so it has a layer of its own below hello.
     layers = [layer.store_paths for layer in open_image(built["default-layers"]).layers]
     assert len(layers) == 3 and layers[0][0].startswith("glibc") and layers[1][0].startswith("hello")
@@ -407,6 +417,12 @@ def test_base_of_another_compressor_has_the_same_id(built: Outputs) -> None:
     gz, none = open_image(built["child-gz"]), open_image(built["child-none"])
     assert gz.id == none.id
     assert {layer.compressor for layer in none.layers} == {"none"}
+
+
+def test_a_long_chain_of_bases(built: Outputs) -> None:
+    """Bounds on layers, all that evaluation knows, must not use up the 125 after a few small images."""
+    image = open_image(built["long-chain"])
+    assert image.store_names == ["a", *(f"n{n}" for n in range(7))] and len(image.layers) == 9
 
 
 # --- tars of ours
