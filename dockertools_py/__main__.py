@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 import sys
 
 if not __package__:  # run as a folder, `python3 -I -S …/dockertools_py`: the package is the folder itself
@@ -19,22 +20,31 @@ VERBS = {
 }
 NIX_VERB = "derivation"
 """What nix/internal/runBuilder.nix calls; of no use by hand."""
+_TERMINATED = "SIGTERM"
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a verb; the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     verb = arguments[0] if arguments else "--help"
+    signal.signal(signal.SIGTERM, _terminated)
     try:
-        return _run(verb, arguments[1:])
+        try:
+            return _run(verb, arguments[1:])
+        finally:
+            # What is still in Python's buffer can fail too, and here it is told as everything else is.
+            if sys.stdout:
+                sys.stdout.flush()
     except DockertoolsError as error:
         return _failed(verb, str(error))
+    except KeyboardInterrupt as interrupt:
+        return _failed(verb, "interrupted", 128 + (signal.SIGTERM if _TERMINATED in interrupt.args else signal.SIGINT))
     except BrokenPipeError:
-        # Whoever read our output has gone; closing it must not complain again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        _drop_output()
         return _failed(verb, "the reader of our output has gone before its end")
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            _drop_output()
             return _failed(verb, f"no space left on the device{_where(error)}; free some, or write elsewhere")
         if error.filename is None:
             raise
@@ -60,14 +70,25 @@ def _run(verb: str, arguments: list[str]) -> int:
     return 0 if verb in ("--help", "-h", "help") else 2
 
 
+def _terminated(number: int, frame: object) -> None:
+    """Leave nothing behind then either, as after an interrupt from the keyboard."""
+    raise KeyboardInterrupt(_TERMINATED)
+
+
 def _usage() -> str:
     verbs = "\n".join(f"  {verb:<10}{text}" for verb, text in VERBS.items())
     return f"usage: {PROGRAM} VERB [argument ...]\n\n{verbs}\n\n`{PROGRAM} VERB --help` tells more of one."
 
 
-def _failed(verb: str, message: str) -> int:
-    print(f"{PROGRAM} {verb}: {message}", file=sys.stderr)
-    return 1
+def _failed(verb: str, message: str, code: int = 1) -> int:
+    # One line, whatever a file name in it holds.
+    print(f"{PROGRAM} {verb}: {shown(message, limit=100_000)}", file=sys.stderr)
+    return code
+
+
+def _drop_output() -> None:
+    # Python closes standard output at its end, and what is left in the buffer must not fail once more.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _where(error: OSError) -> str:

@@ -4,7 +4,8 @@ import os
 import tempfile
 from pathlib import Path
 
-from dockertools_py.commands.writing import add_compressor, compressed, named_image, parser, prepared
+from dockertools_py.commands.writing import add_compressor, compressed, folder_of, named_image, parser, prepared
+from dockertools_py.errors import DockertoolsError
 from dockertools_py.formats.archive import write_archive
 from dockertools_py.formats.output import new_file
 
@@ -20,8 +21,11 @@ def run(arguments: list[str]) -> int:
     )
     add_compressor(options_parser)
     options = options_parser.parse_args(arguments)
+    if options.output.exists() and not options.output.is_file():
+        # Renaming onto a device would replace it: /dev/null as a file of some megabytes.
+        raise DockertoolsError(f"--output: {options.output} is there and no file: name a file, or use `stream`")
     named = named_image(options)
-    with tempfile.TemporaryDirectory(prefix=".dockertools-py.", dir=options.output.absolute().parent) as folder:
+    with tempfile.TemporaryDirectory(prefix=".dockertools-py.", dir=folder_of(options.output)) as folder:
         stored = compressed(named, options, Path(folder), os.cpu_count() or 1)
         whole, produce, progress = prepared(named, stored, "archive")
         try:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from dockertools_py.errors import DockertoolsError
-from dockertools_py.formats.image_reader import choose, file_compressor, read_image, stored_images
+from dockertools_py.formats.image_reader import choose, read_image, stored_images
 from dockertools_py.formats.members import Reader
 from dockertools_py.model.reference import Reference, parse_all
 from dockertools_py.pack.bundle import NamedImage
@@ -16,10 +16,6 @@ def open_image(path: Path, choice: str | None = None, zstd: str | None = None) -
         raise DockertoolsError(f"{path}: no such file or directory")
     if path.is_dir() and description.is_image(path):
         return NamedImage(description.read_image(path), ())
-    if path.is_file() and (compressor := file_compressor(path)) != "none":
-        raise DockertoolsError(
-            f"{path}: compressed by {compressor}; uncompress it first, so that what is inside can be reached"
-        )
     reader = Reader.open(path)
     wanted = Reference.parse(choice) if choice else None
     name, tag = (wanted.name, wanted.tag) if wanted else (None, None)

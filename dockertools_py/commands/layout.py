@@ -4,7 +4,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from dockertools_py.commands.writing import add_compressor, compressed, named_image, parser, prepared
+from dockertools_py.commands.writing import add_compressor, compressed, folder_of, named_image, parser, prepared
 from dockertools_py.errors import DockertoolsError
 from dockertools_py.formats.layout import write_layout
 
@@ -20,7 +20,7 @@ def run(arguments: list[str]) -> int:
     if options.output.exists():
         raise DockertoolsError(f"--output: {options.output} is there already; name a new directory, or remove it")
     named = named_image(options)
-    with tempfile.TemporaryDirectory(prefix=".dockertools-py.", dir=options.output.absolute().parent) as folder:
+    with tempfile.TemporaryDirectory(prefix=".dockertools-py.", dir=folder_of(options.output)) as folder:
         stored = compressed(named, options, Path(folder), os.cpu_count() or 1)
         whole, produce, progress = prepared(named, stored, "layout")
         try:

@@ -11,6 +11,8 @@ from dockertools_py.formats.output import Output
 def run(arguments: list[str]) -> int:
     """Exit code 0 when all of the archive was written."""
     options = parser("stream", __doc__).parse_args(arguments)
+    if sys.stdout is None:
+        raise DockertoolsError("standard output is closed")
     if sys.stdout.isatty():
         raise DockertoolsError("standard output is a terminal; pipe it, as in `… | docker load`")
     whole, produce, progress = prepared(named_image(options), {}, "stream")

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from dockertools_py.commands.image_argument import open_image
 from dockertools_py.commands.progress import Progress
+from dockertools_py.errors import DockertoolsError
 from dockertools_py.formats.archive import Produce
 from dockertools_py.formats.output import new_file
 from dockertools_py.model.digest import Digest
-from dockertools_py.model.media_type import LAYER_OF_COMPRESSOR
+from dockertools_py.model.media_type import LAYER_OF_COMPRESSOR, OCI_LAYER
 from dockertools_py.model.reference import Reference
 from dockertools_py.pack.bundle import Bundle, NamedImage, bundle
 from dockertools_py.pack.compression import COMPRESSORS, check_level, compress
@@ -52,14 +53,15 @@ def named_image(options: argparse.Namespace) -> NamedImage:
 
 
 def compressed(named: NamedImage, options: argparse.Namespace, folder: Path, cores: int) -> dict[Digest, BlobSource]:
-    """The layers that are made from the store, compressed into files in `folder`."""
+    """The layers that are not compressed yet, compressed into files in `folder`."""
     if options.compressor == "none":
         return {}
     level = check_level(options.compressor, options.level)
     squeeze = partial(compress, compressor=options.compressor, level=level, workers=cores, zstd=options.zstd)
     blobs = {}
     for layer in named.image.layers:
-        if isinstance(layer.source, BlobSource) or layer.diff_id in blobs:
+        is_plain = not isinstance(layer.source, BlobSource) or layer.source.media_type == OCI_LAYER
+        if not is_plain or layer.diff_id in blobs:
             continue
         file, hasher, size = folder / layer.diff_id.hex, hashlib.sha256(), 0
         with new_file(file) as out:
@@ -70,6 +72,14 @@ def compressed(named: NamedImage, options: argparse.Namespace, folder: Path, cor
         digest = Digest("sha256", hasher.hexdigest())
         blobs[layer.diff_id] = BlobSource(str(file), 0, size, digest, LAYER_OF_COMPRESSOR[options.compressor])
     return blobs
+
+
+def folder_of(output: Path) -> Path:
+    """Where `output` will be. Raises DockertoolsError when that is no directory."""
+    folder = output.absolute().parent
+    if not folder.is_dir():
+        raise DockertoolsError(f"--output: {folder} is no directory")
+    return folder
 
 
 def prepared(named: NamedImage, stored: Mapping[Digest, BlobSource], verb: str) -> tuple[Bundle, Produce, Progress]:

@@ -33,7 +33,7 @@ class Attributes:
         file = named if named.is_file() else top / ".attrs.json"
         if not file.is_file():
             raise DockertoolsError(
-                "derivation: this verb runs inside a Nix build only; use `write` or `stream` by hand"
+                "derivation: this verb runs inside a Nix build only; use `archive` or `stream` by hand"
             )
         value = json.loads(file.read_bytes())
         graphs = {name: ReferencesGraph.from_json(value[name]) for name in value.get("exportReferencesGraph", ())}

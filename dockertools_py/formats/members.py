@@ -9,6 +9,7 @@ from dockertools_py.errors import DockertoolsError, shown
 from dockertools_py.formats.tar_reader import FileStream, members
 from dockertools_py.model.canonical_json import MAX_JSON_BYTES
 from dockertools_py.model.entry import Kind
+from dockertools_py.pack.decompression import MAGIC_SIZE, compressor_of
 from dockertools_py.pack.verified import Buffer
 
 READ_SIZE = 1 << 20
@@ -38,6 +39,12 @@ class ArchiveMembers:
         self._links: dict[str, str] = {}
         if not path.is_file():
             raise DockertoolsError(f"{self.what}: not a file that can be read twice, such as a pipe: save it first")
+        with path.open("rb") as file:
+            compressor = compressor_of(file.read(MAGIC_SIZE))
+        if compressor != "none":
+            raise DockertoolsError(
+                f"{self.what}: compressed by {compressor}; uncompress it first, so that what is inside can be reached"
+            )
         try:
             self._index(path)
         except DockertoolsError as error:
