@@ -1,6 +1,7 @@
 """An image of ours, described from a small tree on disk: what tests of writing and of commands write."""
 
 from pathlib import Path
+from random import Random
 
 from dockertools_py.model.image_config import ImageConfig
 from dockertools_py.model.platform import Platform
@@ -24,10 +25,17 @@ def store_path(folder: Path, name: str, files: dict[str, bytes]) -> str:
     return str(top)
 
 
-def described(folder: Path, *, layers: int = 2, size: int = 3000) -> Image:
+def described(folder: Path, *, layers: int = 2, size: int = 3000, random: bool = False) -> Image:
     """An image of a few layers from trees that are made in `folder`."""
     paths = [
-        store_path(folder, f"p{number}", {"bin/run": b"#!/bin/sh\n", "share/data": bytes([number]) * size})
+        store_path(
+            folder,
+            f"p{number}",
+            {
+                "bin/run": b"#!/bin/sh\n",
+                "share/data": Random(number).randbytes(size) if random else bytes([number]) * size,
+            },
+        )
         for number in range(layers)
     ]
     image = Image(ImageConfig(Platform("amd64")), ()).append(
@@ -36,10 +44,10 @@ def described(folder: Path, *, layers: int = 2, size: int = 3000) -> Image:
     return image.with_config({"Cmd": ["/bin/sh"], "Env": ["PATH=/bin"]}, CREATED)
 
 
-def description(folder: Path, *, layers: int = 2, size: int = 3000) -> Path:
+def description(folder: Path, *, layers: int = 2, size: int = 3000, random: bool = False) -> Path:
     """The folder of its description, as a derivation makes one."""
     folder.mkdir(exist_ok=True)
-    image = described(folder, layers=layers, size=size)
+    image = described(folder, layers=layers, size=size, random=random)
     (folder / "image").mkdir()
     write_image(folder / "image", image)
     return folder / "image"

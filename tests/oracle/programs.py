@@ -57,8 +57,16 @@ def _runs(path: Path, version: str) -> bool:
 def dockertools(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
     """Run the program as a user does; never with a shell, and with text that need not be UTF-8."""
     command = [sys.executable, "-m", "dockertools_py", *map(os.fspath, arguments)]  # type: ignore[call-overload]
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     return subprocess.run(
         command,
-        **{"capture_output": True, "cwd": CHECKOUT, "encoding": "utf-8", "errors": "surrogateescape", **options},  # type: ignore[call-overload]
+        **{
+            "capture_output": True,
+            "cwd": CHECKOUT,
+            "env": buffered,
+            "encoding": "utf-8",
+            "errors": "surrogateescape",
+            **options,
+        },  # type: ignore[call-overload]
         check=False,
     )
