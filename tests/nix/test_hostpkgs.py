@@ -148,7 +148,9 @@ def test_every_program_and_library_finds_its_libraries_in_the_store() -> None:
     wrong = [
         line
         for line in lines
-        if not line.endswith(":") and "=> /nix/store/" not in line and not line.strip().startswith(("/nix/store/", *allowed))
+        if not line.endswith(":")
+        and "=> /nix/store/" not in line
+        and not line.strip().startswith(("/nix/store/", *allowed))
     ]
     assert not wrong
     assert sum(line.endswith(":") for line in lines) == len(elf)
@@ -161,7 +163,19 @@ def test_references_are_exact() -> None:
     assert names(closure(package("hello"))) == {"hello", "glibc"}
     assert names(closure(package("bash"))) == {"bash", "ncurses", "glibc"}
     python = names(closure(package("python3")))
-    assert python >= {"python3", "bash", "openssl", "sqlite", "zlib", "bzip2", "xz", "libffi", "expat", "readline", "ncurses"}
+    assert python >= {
+        "python3",
+        "bash",
+        "openssl",
+        "sqlite",
+        "zlib",
+        "bzip2",
+        "xz",
+        "libffi",
+        "expat",
+        "readline",
+        "ncurses",
+    }
     assert not python & {"perl", "krb5", "libsystemd", "coreutils"}
 
 
@@ -186,7 +200,9 @@ def test_python_has_byte_code_and_writes_none() -> None:
     assert len(sources) > 150
     for source in sources:
         (compiled,) = (source.parent / "__pycache__").glob(f"{source.stem}.cpython-*[0-9].pyc")
-        assert compiled.read_bytes()[4:8] == b"\x01\0\0\0", "not unchecked-hash, which alone never asks for the time stamp"
+        assert compiled.read_bytes()[4:8] == b"\x01\0\0\0", (
+            "not unchecked-hash, which alone never asks for the time stamp"
+        )
 
 
 @contextmanager
@@ -205,7 +221,18 @@ def served(*command: str | Path, socket_file: Path) -> Iterator[None]:
 def test_redis_serves(tmp_path: Path) -> None:
     redis = package("redis")
     sandbox = confined(redis, writable=tmp_path)
-    server = [*sandbox, redis / "bin/redis-server", "--port", "0", "--unixsocket", "/work/s", "--save", "", "--dir", "/work"]
+    server = [
+        *sandbox,
+        redis / "bin/redis-server",
+        "--port",
+        "0",
+        "--unixsocket",
+        "/work/s",
+        "--save",
+        "",
+        "--dir",
+        "/work",
+    ]
     with served(*server, socket_file=tmp_path / "s"):
         client = [*sandbox, redis / "bin/redis-cli", "-s", "/work/s"]
         assert run(*client, "set", "key", "value").stdout == "OK\n"
@@ -363,8 +390,8 @@ def test_scripts() -> None:
 
 
 def test_shell_application() -> None:
-    application = build('''writeShellApplication {
-      name = "app"; runtimeInputs = [ hello ]; runtimeEnv.WORD = "it's"; text = "hello; echo $WORD; echo $UNSET"; }''')
+    application = build("""writeShellApplication {
+      name = "app"; runtimeInputs = [ hello ]; runtimeEnv.WORD = "it's"; text = "hello; echo $WORD; echo $UNSET"; }""")
     done = run(application / "bin/app", check=False)
     assert done.stdout == "Hello, world!\nit's\n"
     assert "unbound variable" in done.stderr
@@ -380,7 +407,9 @@ def test_symlink_join() -> None:
 
 
 def test_build_env() -> None:
-    env = build('buildEnv { name = "env"; paths = [ bash coreutils tzdata ]; pathsToLink = [ "/bin" "/share/zoneinfo" ]; }')
+    env = build(
+        'buildEnv { name = "env"; paths = [ bash coreutils tzdata ]; pathsToLink = [ "/bin" "/share/zoneinfo" ]; }'
+    )
     assert sorted(os.listdir(env)) == ["bin", "share"]
     assert {"bash", "ls"} <= set(os.listdir(env / "bin"))
     assert (env / "share/zoneinfo").is_symlink(), "a directory that one path has is one link"
