@@ -46,8 +46,11 @@ modes = (oct(os.stat(path).st_mode & 0o7777) for path in ("/nix", "/nix/store"))
 print(os.getuid(), *modes, len(list(walk("/nix"))) > 0)
 """
 
+# The engine runc reads archives as OCI layouts and unpacks them slowly: that one image shows it all.
 with_programs = pytest.mark.parametrize(
-    ("engine", "image"), [case for name in PROGRAMS for case in engine_parameters(name)], indirect=True
+    ("engine", "image"),
+    [case for name in PROGRAMS for case in engine_parameters(name, without=() if name == "bash-python" else ("runc",))],
+    indirect=True,
 )
 
 

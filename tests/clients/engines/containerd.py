@@ -117,8 +117,12 @@ class Containerd(Engine):
             self._ctr("containers", "rm", *containers)
         targets = self._targets()
         if targets:
-            # --sync: wait for the garbage collector, which removes blobs and snapshots.
-            self._ctr("images", "rm", "--sync", *targets)
+            self._ctr("images", "rm", *targets)
+        # What an import has read is held by a lease, for a day if it failed (containerd 2). --sync waits for the garbage
+        # collector, which removes blobs and snapshots that nothing holds: hence a lease to remove, if there is no other.
+        self._ctr("leases", "create")
+        for lease in self._ctr("leases", "ls", "--quiet").split():
+            self._ctr("leases", "rm", "--sync", lease)
         left = self._ctr("content", "ls", "--quiet").split()
         if left:
             raise EngineError(f"containerd keeps blobs: {left}")

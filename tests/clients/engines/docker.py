@@ -63,7 +63,17 @@ class Docker(Engine):
     ) -> str:
         options = [f"--user={user}"] if user else []
         options += [f"--entrypoint={entrypoint}"] if entrypoint else []
-        return self._docker("run", "--rm", "--network=none", *options, reference, *argv)
+        # Not attached: `docker run` of release 28 has been seen to lose the output of a program that ends at once.
+        name = self._docker("run", "--detach", "--network=none", *options, reference, *argv).strip()
+        try:
+            code = int(self._docker("wait", name))
+            output = self._attempt("logs", name)
+        finally:
+            self._docker("rm", "--force", name)
+        stdout, stderr = output.stdout.decode(errors="replace"), output.stderr.decode(errors="replace")
+        if code:
+            raise CommandError([reference, *argv], code, stdout, stderr)
+        return stdout
 
     @contextmanager
     def serve(self, reference: str) -> Iterator[Service]:
