@@ -1,0 +1,58 @@
+"""Putting entries on top of what is there, as COPY in a Dockerfile does it.
+
+A base whose `/bin` is a link to `usr/bin` stays so: what is meant for `/bin` goes to `/usr/bin`. Were it written to `bin/` in
+the new layer, the link would be hidden by a directory, and with it every program of the base. Directories which the base has
+keep its mode and owner.
+"""
+
+from collections.abc import Callable, Iterable
+
+from dockertools_py.errors import DockertoolsError, shown
+from dockertools_py.model.entry import Entry, Kind
+from dockertools_py.pack.tree import Tree
+
+
+def place(entries: Iterable[Entry], tree: Tree, same: Callable[[Entry, Entry], bool]) -> tuple[Entry, ...]:
+    """`entries` where they belong in `tree`, in order, with all directories above them.
+
+    Two that come to the same place must be alike (`same`). Raises DockertoolsError otherwise.
+    """
+    placed: dict[bytes, Entry] = {}
+    for entry in entries:
+        name = _place(entry.name, tree, follow=entry.kind is Kind.DIRECTORY)
+        moved = entry._replace(name=name)
+        if entry.kind is Kind.DIRECTORY:
+            moved = _directory(name, tree, entry)._replace(name=name + b"/")
+        elif entry.kind is Kind.HARDLINK:
+            moved = moved._replace(link=_place(entry.link, tree, follow=False))
+        other = placed.get(name)
+        if other is None or (other.kind is Kind.DIRECTORY and moved.kind is Kind.DIRECTORY):
+            placed[name] = other or moved
+        elif Kind.DIRECTORY in (other.kind, moved.kind) or not same(other, moved):
+            raise DockertoolsError(
+                f"/{shown(entry.name)}: the base's links make it /{shown(name)}, where something else is put already"
+            )
+    for name in list(placed):
+        _add_parents(name, placed, tree)
+    return tuple(sorted(placed.values(), key=lambda entry: entry.name))
+
+
+def _place(name: bytes, tree: Tree, *, follow: bool) -> bytes:
+    """Where `name` leads in the tree; its last part is followed only where it is a directory for us."""
+    name = name.rstrip(b"/")
+    if follow:
+        return tree.resolve(name)
+    folder, slash, last = name.rpartition(b"/")
+    return tree.resolve(folder) + slash + last if slash else last
+
+
+def _directory(name: bytes, tree: Tree, default: Entry) -> Entry:
+    node = tree.get(name)
+    return node.entry if node is not None and node.is_directory() else default
+
+
+def _add_parents(name: bytes, placed: dict[bytes, Entry], tree: Tree) -> None:
+    mtime = placed[name].mtime
+    while (name := name.rpartition(b"/")[0]) and name not in placed:
+        default = Entry(name + b"/", Kind.DIRECTORY, 0o755, mtime=mtime)
+        placed[name] = _directory(name, tree, default)._replace(name=name + b"/")
