@@ -4,8 +4,6 @@ With $pathsToLink it does as nixpkgs' buildEnv: a directory which one path alone
 of one name are an error. Without, as its symlinkJoin: every directory is made, and the first file of a name wins.
 """
 
-# ruff: noqa: SIM112 - Nix passes attributes under their own names
-
 import filecmp
 import os
 import sys

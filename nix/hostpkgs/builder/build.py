@@ -6,8 +6,6 @@ cases at the end of this file. An ELF file gets as RPATH just those directories 
 finds exact references; a library that is nowhere fails the build.
 """
 
-# ruff: noqa: SIM112 - Nix passes attributes under their own names
-
 from __future__ import annotations
 
 import io
