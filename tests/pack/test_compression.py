@@ -61,6 +61,24 @@ def test_one_valid_member(size: int) -> None:
     assert stdlib_gzip.decompress(made) == data
 
 
+def as_the_docstring_says(data: bytes, level: int) -> bytes:
+    """The rule of the module, with all in memory: blocks of one size, each primed with what is before it."""
+    made = GZIP_HEADER
+    blocks = [data[at : at + BLOCK_SIZE] for at in range(0, len(data), BLOCK_SIZE)] or [b""]
+    for number, block in enumerate(blocks):
+        before = data[: number * BLOCK_SIZE][-WINDOW:]
+        dictionary = [before] if before else []
+        deflater = zlib.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS, 8, zlib.Z_DEFAULT_STRATEGY, *dictionary)
+        made += deflater.compress(block)
+        made += deflater.flush(zlib.Z_FINISH if number == len(blocks) - 1 else zlib.Z_SYNC_FLUSH)
+    return made + zlib.crc32(data).to_bytes(4, "little") + len(data).to_bytes(4, "little")
+
+
+@pytest.mark.parametrize("size", [*SIZES, len(TEXT)])
+def test_the_bytes_follow_from_the_rule(size: int) -> None:
+    assert squeezed(TEXT[:size]) == as_the_docstring_says(TEXT[:size], 6)
+
+
 @pytest.mark.parametrize("program", [["gzip", "-dc"], ["zcat"]])
 def test_valid_for_other_programs(program: list[str]) -> None:
     made = squeezed(TEXT)

@@ -5,7 +5,7 @@ import os
 import random
 import subprocess
 import sys
-from itertools import pairwise
+from itertools import pairwise, permutations
 
 import pytest
 
@@ -91,6 +91,13 @@ def test_a_new_hash_moves_no_layer() -> None:
         nodes.append({"path": names["root"], "narSize": 1, "references": [names[n] for n in ("a", "b", "c")]})
         orders.add(shown(plan(ReferencesGraph.from_json(nodes), [names["root"]], 10)))
     assert orders == {"[a] [b] [c] [root]"}
+
+
+def test_of_equal_sizes_the_first_by_path_has_a_layer_of_its_own() -> None:
+    names = ["a", "b", "c", "d"]
+    for order in permutations(names):
+        graph = graph_of(dict.fromkeys(order, 5) | {"root": 1}, {"root": " ".join(order)})
+        assert shown(plan(graph, [store_path("root")], 4)) == "[a] [b] [c d] [root]"
 
 
 @pytest.mark.parametrize("seed", range(15))
