@@ -51,6 +51,8 @@ class ImageConfig:
     author: str = ""
     diff_ids: tuple[Digest, ...] = ()
     history: tuple[History, ...] = ()
+    blob: bytes = field(default=b"", compare=False, repr=False)
+    """As others wrote it: an image that nothing is changed in keeps its id. Who replaces anything drops it."""
 
     @classmethod
     def from_json(cls, data: bytes, what: str) -> Self:
@@ -68,10 +70,13 @@ class ImageConfig:
             str(value.get("author") or ""),
             tuple(Digest.parse(text, f"{what}: diff_id {n}") for n, text in enumerate(rootfs.get("diff_ids") or [])),
             tuple(History.from_json(entry, what) for entry in history),
+            data,
         )
 
     def to_bytes(self) -> bytes:
         """The config blob; its digest is the image id."""
+        if self.blob:
+            return self.blob
         value: dict[str, Any] = {
             **self.platform.to_json(),
             "created": self.created,

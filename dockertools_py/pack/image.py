@@ -51,13 +51,14 @@ class Image:
             self.config,
             diff_ids=self.config.diff_ids + tuple(layer.diff_id for layer in added),
             history=self.config.history + tuple(History(created, layer.created_by) for layer in added),
+            blob=b"",
         )
         return Image(config, self.layers + added)
 
     def with_config(self, container: ContainerConfig, created: str) -> "Image":
         """With `container` inherited on top, created at `created`."""
         inherited = container_config.inherit(self.config.container, container)
-        return Image(replace(self.config, container=inherited, created=created), self.layers)
+        return Image(replace(self.config, container=inherited, created=created, blob=b""), self.layers)
 
 
 def check_count(base: int, added: int) -> None:
