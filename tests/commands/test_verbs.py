@@ -137,6 +137,18 @@ def test_an_existing_archive_is_replaced_and_an_existing_layout_is_not(tmp_path:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tar", "layout"]
 
 
+def test_an_image_of_others_keeps_its_id(tmp_path: Path) -> None:
+    # Whatever keys and spaces its config has: Docker shows the digest of just these bytes.
+    made = Handmade()
+    config = json.dumps(made.config_value() | {"docker_version": "20.10", "os.version": "1"}, indent=1).encode()
+    entry = {"Config": digest(config)[7:] + ".json", "RepoTags": ["a:1"], "Layers": ["0.tar", "1.tar"]}
+    files = {"0.tar": made.layers[0], "1.tar": made.layers[1], entry["Config"]: config}
+    source = write_tar(tmp_path / "a.tar", files | {"manifest.json": json.dumps([entry]).encode()})
+    succeeds("archive", source, "-o", tmp_path / "b.tar")
+    for path in (source, tmp_path / "b.tar"):
+        assert json.loads(succeeds("inspect", path, "--json"))["id"] == digest(config)
+
+
 def test_one_of_several_images_is_chosen(tmp_path: Path) -> None:
     one, two = Handmade(names=("one:1",)), Handmade(config={"Cmd": ["two"]}, names=("two:1",))
     files = {**one.files(), **two.files()}

@@ -59,6 +59,14 @@ def test_appending() -> None:
     assert Image.from_json(whole.config.to_bytes(), json.loads(json.dumps(whole.to_json()))) == whole
 
 
+def test_whatever_changes_an_image_changes_its_config_blob() -> None:
+    read = replace(image(layer("a")), config=ImageConfig.from_json(b" " + image(layer("a")).config.to_bytes(), "it"))
+    assert read.config.to_bytes().startswith(b" {")
+    for changed in (read.append([layer("b")], CREATED), read.with_config({"Cmd": ["x"]}, CREATED)):
+        assert ImageConfig.from_json(changed.config.to_bytes(), "it") == changed.config
+        assert changed.config.to_bytes().startswith(b"{")
+
+
 def test_a_config_that_does_not_belong_to_the_layers() -> None:
     with pytest.raises(DockertoolsError, match=r"^config.json: its diff_ids are not those of the layers beside it$"):
         Image.from_json(image(layer("a")).config.to_bytes(), image(layer("b")).to_json())
