@@ -245,7 +245,11 @@ def test_bundle_takes_all_images_of_an_archive_and_of_a_layout(built: Outputs, f
     assert [image.names for image in images] == [["one:1"], ["two:1"], ["three:1"]]
     assert [image.id for image in images] == [open_image(built[name]).id for name in ("one", "two", "three")]
     kept, _ = open_archive(foreign[1]["bundle-layout"])
-    assert kept.id == open_image(built["one"]).id and kept.names == ["kept:1"]
+    layout = foreign[0] / "layout"
+    (entry,) = json.loads((layout / "index.json").read_bytes())["manifests"]
+    manifest = json.loads((layout / "blobs" / entry["digest"].replace(":", "/")).read_bytes())
+    assert kept.id == manifest["config"]["digest"], "skopeo wrote the config anew, and what it wrote is kept"
+    assert kept.names == ["kept:1"]
 
 
 def test_composing_with_an_archive_of_others(built: Outputs, foreign: tuple[Path, Outputs]) -> None:
