@@ -35,10 +35,12 @@ def _engines() -> dict[str, Callable[[Path], Engine]]:
         "crun": partial(Layout, transport="docker-archive", runtime="crun"),
         "runc": partial(Layout, transport="oci-archive", runtime="runc"),
     }
-    # A newer dockerd is always asked for: without one, its tests say that it is missing.
-    for suite in suites_with("usr/sbin/dockerd") or ["newer"]:
+    for suite in suites_with("usr/sbin/dockerd"):
         found[f"docker-{suite}"] = partial(Docker, path=suite_path(suite))
         found[f"docker-{suite}-containerd"] = partial(Docker, path=suite_path(suite), containerd_store=True)
+    if not suites_with("usr/sbin/dockerd"):
+        # On a path without the system's programs, so that the tests say what is missing instead of taking the old one.
+        found["docker-newer-containerd"] = partial(Docker, path=str(SUITES / "SUITE/root/usr/sbin"))
     for suite in suites_with("usr/bin/containerd"):
         found[f"containerd-{suite}"] = partial(Containerd, path=suite_path(suite))
     return found

@@ -28,7 +28,8 @@ def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     """Return the running engine that the test's parameter names."""
     need_root()
     engine = ENGINES[request.param](tmp_path_factory.mktemp(request.param))
-    need("unshare", "nsenter", *engine.programs, path=engine.path)
+    need("unshare", "nsenter")
+    need(*engine.programs, path=engine.path)
     try:
         engine.start()
         yield engine

@@ -13,7 +13,7 @@ def need(*programs: str, path: str = SYSTEM_PATH) -> None:
     """Let the test go on only when all `programs` are on `path`."""
     missing = [program for program in programs if not shutil.which(program, path=path)]
     if missing:
-        lack(f"missing: {', '.join(missing)}")
+        lack(f"missing: {', '.join(missing)}" + ("" if path == SYSTEM_PATH else f" (looked for on {path})"))
 
 
 def need_root() -> None:

@@ -40,6 +40,11 @@ class Docker(Engine):
             argv.append("--storage-driver=overlay2")
         self._daemon.start(argv, answers=lambda: self._attempt("version").returncode == 0)
 
+        # A release before 26 says nothing about a feature that it does not know.
+        status = self._docker("info", "--format={{json .DriverStatus}}")
+        if ("io.containerd.snapshotter.v1" in status) != self.containerd_store:
+            raise EngineError(f"dockerd has another image store than asked for: {status}")
+
     def stop(self) -> None:
         self._daemon.stop()
         super().stop()
