@@ -116,7 +116,8 @@ arguments.declare "build"
   # Checked at once, though without a layer nobody compresses.
   builtins.seq compressionLevel (image {
     inherit (args) name tag meta;
-    inherit description config layers compressor compressionLevel;
+    inherit description layers compressor compressionLevel;
+    config = scope.inheritConfig (fromBase "config" { }) config;
     roots = fromBase "roots" [ ] ++ concatLists groups;
     inherit copied;
     descriptions = fromBase "descriptions" [ ] ++ tarLayers;

@@ -105,7 +105,8 @@ let
     in
     builtins.seq compressionLevel (image {
       inherit (args) name tag meta compressor;
-      inherit config compressionLevel;
+      inherit compressionLevel;
+      config = foldl' scope.inheritConfig { } (map (part: part.config) parts ++ [ config ]);
       description = merged;
       layers = [ merged ];
       roots = roots ++ mentioned config;

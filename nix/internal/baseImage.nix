@@ -15,10 +15,11 @@ in
 if from ? dockertoolsImage then from.dockertoolsImage
 else {
   inherit description;
+  config = { }; # unknown until it is read
   roots = [ ];
   copied = [ ];
   descriptions = [ description ];
-  bound = 0; # unknown until it is read
+  bound = 0; # likewise
   blobsFor = { compressor, compressionLevel }: blobs { name = "base"; descriptions = [ description ]; inherit compressor compressionLevel; };
   references = null; # it has its own
 }

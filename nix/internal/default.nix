@@ -10,6 +10,7 @@ let
     types = import ./types.nix;
     containerConfig = import ./containerConfig.nix;
     files = import ./files.nix;
+    inheritConfig = import ./inheritConfig.nix;
     names = import ./names.nix;
     mentioned = import ./mentioned.nix;
     platform = import ./platform.nix;
