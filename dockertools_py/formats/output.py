@@ -62,7 +62,8 @@ def new_file(path: Path, *, in_place: bool = False) -> Iterator[Output]:
 
     `in_place`: written to `path` itself, as in a Nix build, where Nix throws away what a failed build leaves.
     """
-    temporary = path if in_place else path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # Neither the process id, which is 1 in every container, nor the name, which may be as long as names can be.
+    temporary = path if in_place else path.with_name(f".dockertools-py.{os.urandom(8).hex()}.tmp")
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
     try:
         try:
