@@ -182,6 +182,20 @@ def test_a_new_file_is_whole_or_not_there(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["f"]
 
 
+def test_a_new_file_may_have_the_longest_name(tmp_path: Path) -> None:
+    with new_file(tmp_path / ("n" * 255)) as out:
+        out.write(b"x")
+    assert os.listdir(tmp_path) == ["n" * 255]
+
+
+def test_two_at_once_write_the_same_file(tmp_path: Path) -> None:
+    with new_file(tmp_path / "f") as one, new_file(tmp_path / "f") as two:
+        one.write(b"one")
+        two.write(b"two")
+    assert (tmp_path / "f").read_bytes() == b"one"
+    assert os.listdir(tmp_path) == ["f"]
+
+
 def test_a_new_file_in_place_is_removed_when_it_fails(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError), new_file(tmp_path / "f", in_place=True) as out:
         out.write(b"half")
