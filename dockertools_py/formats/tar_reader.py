@@ -23,6 +23,7 @@ MAX_SIZE = 1 << 60
 
 _LOCAL, _GLOBAL, _LONG_NAME, _LONG_LINK, _VOLUME = b"x", b"g", b"L", b"K", b"V"
 _FILES = (b"\0", b"0", b"7")
+_UNDERSTOOD = ("path", "linkpath", "size", "uid", "gid", "mtime")
 
 
 class ByteStream(Protocol):
@@ -118,7 +119,7 @@ class TarMember:
     device: tuple[int, int]
     offset: int
     records: tuple[tuple[str, bytes], ...] = ()
-    """Pax records that apply, sorted by key."""
+    """Pax records that apply, sorted by key; of global ones only those that are understood here."""
 
 
 def members(stream: ByteStream) -> Iterator[TarMember]:
@@ -144,7 +145,7 @@ def members(stream: ByteStream) -> Iterator[TarMember]:
                 case b"x":
                     for_next |= _records(data)
                 case b"g":
-                    for_all |= _records(data)
+                    for_all |= {key: value for key, value in _records(data).items() if _has_meaning(key)}
             continue
         if typeflag != _VOLUME:
             count += 1
@@ -191,6 +192,11 @@ def _extension(stream: ByteStream, size: int, total: int) -> bytes:
         raise DockertoolsError("the tar ends in the middle of an extension header")
     stream.skip(padding(size))
     return data
+
+
+def _has_meaning(key: str) -> bool:
+    """Of global records only these are kept: a hundred thousand others would be copied for each member."""
+    return key in _UNDERSTOOD or key.startswith("GNU.sparse.")
 
 
 def _records(data: bytes) -> dict[str, bytes]:
