@@ -321,7 +321,7 @@ def files(tmp_path_factory: pytest.TempPathFactory, build_all: Build) -> Path:
     )
     make_docker_archive(folder / "xz-layer.tar", [layer])
     (folder / "arm.tar").write_bytes(make_arm(contents))
-    make_docker_archive(folder / "tiny120.tar", [make_tar({f"etc/{n}": b""}) for n in range(120)])
+    make_docker_archive(folder / "tiny124.tar", [make_tar({f"etc/{n}": b""}) for n in range(124)])
     make_docker_archive(folder / "tiny126.tar", [make_tar({f"etc/{n}": b""}) for n in range(126)])
     two = build_all(
         {"two": "mergeImages [ " + " ".join(f'(build {{ name = "{n}"; tag = "1"; }})' for n in "ab") + " ]"}
@@ -346,7 +346,7 @@ def make_arm(contents: dict[str, bytes]) -> bytes:
 
 
 EMPTY = 'build { name = "x"; tag = "1"; '
-SIX = 'map (n: writeText n n) [ "1" "2" "3" "4" "5" "6" ]'
+TWO = '[ (builtins.toFile "1" "1") (builtins.toFile "2" "2") ]'
 X, XY = '(writeTextDir "etc/x" "one")', '(writeTextDir "etc/x/y" "two")'
 OTHER_X = '(writeTextDir "etc/x" "two")'
 WAY_OUT = "; take one of them out, or put a tree without it in its place"
@@ -404,8 +404,8 @@ BUILDER_ERRORS = {
     # Too many layers
     EMPTY + 'fromImage = FILES/tiny126.tar; extraCommands = "echo > x"; }': "127 layers, 126 of them the base's"
     + MOUNTS,
-    EMPTY + f"fromImage = FILES/tiny120.tar; layers = {SIX}; }}": "126 layers, 120 of them the base's" + MOUNTS,
-    f'mergeImages {{ name = "x"; images = [ FILES/tiny120.tar (build {{ name = "y"; layers = {SIX}; }}) ]; }}': (
+    EMPTY + f"fromImage = FILES/tiny124.tar; layers = {TWO}; }}": "126 layers, 124 of them the base's" + MOUNTS,
+    f'mergeImages {{ name = "x"; images = [ FILES/tiny124.tar (build {{ name = "y"; layers = {TWO}; }}) ]; }}': (
         "126 layers" + MOUNTS
     ),
     # No root file system

@@ -27,10 +27,12 @@ ARCHIVE = ["docker-image-app.tar"]
 
 def requisites(nix: Nix, expressions: dict[str, str], prelude: str) -> dict[str, set[str]]:
     """The derivations that each expression needs."""
+    both = f"let {prelude} in [ {' '.join(f'({expression})' for expression in expressions.values())} ]"
+    derivations = nix.run("nix-instantiate", "-E", wrapped(both)).stdout.split()
     found = {}
-    for name, expression in expressions.items():
-        derivation = nix.run("nix-instantiate", "-E", wrapped(f"let {prelude} in {expression}")).stdout.strip()
-        found[name] = {path for path in nix.run("nix-store", "-qR", derivation).stdout.split() if path.endswith(".drv")}
+    for name, derivation in zip(expressions, derivations, strict=True):
+        needed = nix.run("nix-store", "--query", "--requisites", derivation.partition("!")[0]).stdout.split()
+        found[name] = {path for path in needed if path.endswith(".drv")}
     return found
 
 
