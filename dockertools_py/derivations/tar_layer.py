@@ -7,11 +7,11 @@ from dockertools_py.errors import DockertoolsError, shown
 from dockertools_py.formats.image_reader import file_compressor, read_layer
 from dockertools_py.formats.members import Reader, SingleFile, read_range
 from dockertools_py.formats.output import new_file
-from dockertools_py.formats.tar_reader import begins_as_tar
 from dockertools_py.model.media_type import LAYER_OF_COMPRESSOR
 from dockertools_py.model.references_graph import name_of
 from dockertools_py.pack.decompression import decompress
 from dockertools_py.pack.tar import BLOCK
+from dockertools_py.pack.tar_reader import begins_as_tar
 from dockertools_py.store.description import write_layers
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from dockertools_py.errors import DockertoolsError, shown
 from dockertools_py.formats.members import Reader
-from dockertools_py.formats.tar_reader import ChunkStream, members
 from dockertools_py.model import canonical_json
 from dockertools_py.model.descriptor import Descriptor
 from dockertools_py.model.digest import Digest
@@ -23,6 +22,7 @@ from dockertools_py.pack.bundle import CONTAINERD_NAME, REF_NAME, blob_name
 from dockertools_py.pack.decompression import MAGIC_SIZE, compressor_of, decompress
 from dockertools_py.pack.image import Image
 from dockertools_py.pack.layer import BlobSource, Layer
+from dockertools_py.pack.tar_reader import ChunkStream, members
 from dockertools_py.pack.verified import Buffer
 
 _WHITEOUT, _OPAQUE = b".wh.", b".wh..wh..opq"

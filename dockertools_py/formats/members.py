@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Protocol, Self
 
 from dockertools_py.errors import DockertoolsError, shown
-from dockertools_py.formats.tar_reader import FileStream, members
 from dockertools_py.model.canonical_json import MAX_JSON_BYTES
 from dockertools_py.model.entry import Kind
 from dockertools_py.pack.decompression import MAGIC_SIZE, compressor_of
+from dockertools_py.pack.tar_reader import FileStream, members
 from dockertools_py.pack.verified import Buffer
 
 READ_SIZE = 1 << 20

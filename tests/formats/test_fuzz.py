@@ -14,10 +14,10 @@ import pytest
 from dockertools_py.errors import DockertoolsError
 from dockertools_py.formats.image_reader import read_image, stored_images
 from dockertools_py.formats.members import Reader
-from dockertools_py.formats.tar_reader import ChunkStream, members
 from dockertools_py.formats.validate import validate
 from dockertools_py.model.reference import parse_all
 from dockertools_py.pack.bundle import NamedImage, bundle
+from dockertools_py.pack.tar_reader import ChunkStream, members
 from tests.oracle.image import Handmade, blob, digest, encode, layer_of, write_folder, write_tar
 from tests.oracle.layer_tar import Member, tar_of
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from dockertools_py.errors import DockertoolsError
-from dockertools_py.formats.tar_reader import MAX_EXTENSION, ChunkStream, FileStream, TarMember, members
 from dockertools_py.model.entry import Kind
+from dockertools_py.pack.tar_reader import MAX_EXTENSION, ChunkStream, FileStream, TarMember, members
 from tests.oracle.layer_tar import Member, tar_of, ustar_header
 from tests.oracle.programs import need
 from tests.oracle.trees import Node, random_tree, write_tree
