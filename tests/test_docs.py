@@ -55,4 +55,6 @@ def test_reference_has_every_argument(nix: Nix) -> None:
         section = reference.partition(f"\n## {function}\n")[2].partition("\n## ")[0]
         arguments = re.findall(r"^\s+(\w+) = \{ type = ", source, re.MULTILINE)
         assert arguments
-        assert [a for a in arguments if f"`{a}`" not in section] == [], f"arguments of {function} that are not described"
+        assert [a for a in arguments if f"`{a}`" not in section] == [], (
+            f"arguments of {function} that are not described"
+        )
