@@ -97,7 +97,7 @@ arguments.declare "build"
         below = fromBase "roots" [ ];
         descriptions = fromBase "descriptions" [ ] ++ tarLayers;
       };
-    root = if !hasRoot then [ ] else [ (rootLayer { inherit links copies owner mtime; inherit (args) extraCommands; }) ];
+    root = if !hasRoot then [ ] else [ (rootLayer { inherit links copies owner mtime; inherit (args) extraCommands; below = fromBase "rootDescriptions" [ ] ++ tarLayers; }) ];
     layers = tarLayers ++ groupLayers ++ root;
 
     description = runBuilder {
@@ -121,6 +121,7 @@ arguments.declare "build"
     roots = fromBase "roots" [ ] ++ concatLists groups;
     inherit copied;
     descriptions = fromBase "descriptions" [ ] ++ tarLayers;
+    rootDescriptions = fromBase "rootDescriptions" [ ] ++ tarLayers ++ root;
     bound = baseBound + others + (if groups == [ ] then 0 else foldl' builtins.add 0 shares);
     blobsFor = how:
       (if base == null then [ ] else base.blobsFor how)

@@ -111,6 +111,7 @@ let
       layers = [ merged ];
       roots = roots ++ mentioned config;
       inherit copied descriptions;
+      rootDescriptions = concatMap (part: part.rootDescriptions) parts;
       bound = foldl' (sum: part: sum + part.bound) 0 parts + length inConfig;
       blobsFor = how:
         concatMap (part: part.blobsFor how) parts

@@ -4,13 +4,19 @@ from pathlib import Path
 
 from dockertools_py.derivations.attributes import Attributes
 from dockertools_py.errors import DockertoolsError, shown
-from dockertools_py.formats.image_reader import choose, file_compressor, read_image, stored_images
+from dockertools_py.formats.image_reader import (
+    StoredImage,
+    choose,
+    file_compressor,
+    read_image_and_places,
+    stored_images,
+)
 from dockertools_py.formats.members import Reader, read_range
 from dockertools_py.formats.output import new_file
-from dockertools_py.formats.tar_reader import begins_as_tar
 from dockertools_py.pack.decompression import decompress
 from dockertools_py.pack.tar import BLOCK
-from dockertools_py.store.description import write_image
+from dockertools_py.pack.tar_reader import begins_as_tar
+from dockertools_py.store.description import write_image, write_places
 
 
 def build(attributes: Attributes) -> None:
@@ -26,14 +32,20 @@ def build(attributes: Attributes) -> None:
         there = stored_images(reader)
         if not spec["all"]:
             stored = choose(there, spec["imageName"], spec["imageTag"], str(given))
-            write_image(attributes.out, read_image(reader, stored, spec["zstd"]), stored.names)
+            _write(attributes.out, reader, stored, spec["zstd"])
             return
         for number, stored in enumerate(there):
             folder = attributes.out / str(number)
             folder.mkdir()
-            write_image(folder, read_image(reader, stored, spec["zstd"]), stored.names)
+            _write(folder, reader, stored, spec["zstd"])
     except DockertoolsError as error:
         raise DockertoolsError(f"{spec['argument']}: {error}") from error
+
+
+def _write(folder: Path, reader: Reader, stored: StoredImage, zstd: str | None) -> None:
+    image, places = read_image_and_places(reader, stored, zstd)
+    write_image(folder, image, stored.names)
+    write_places(folder, places)
 
 
 def _plain(attributes: Attributes, given: Path) -> Path:

@@ -3,45 +3,67 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from dockertools_py.derivations.attributes import Attributes
 from dockertools_py.errors import DockertoolsError
 from dockertools_py.formats.output import new_file
-from dockertools_py.pack.layer import BlobSource, Layer, RootSource
-from dockertools_py.pack.tar import with_parents
-from dockertools_py.pack.verified import measure
+from dockertools_py.model.entry import Entry
+from dockertools_py.pack.layer import BlobSource, Layer, RootSource, created_by
+from dockertools_py.pack.placing import place
+from dockertools_py.pack.tar import END
+from dockertools_py.pack.tree import Tree
+from dockertools_py.pack.verified import measure, written
 from dockertools_py.store.describe import describe
-from dockertools_py.store.description import write_layers
-from dockertools_py.store.produce import entries
+from dockertools_py.store.description import read_places, write_layers, write_places
+from dockertools_py.store.produce import entries, same
 from dockertools_py.store.scratch import lay_out, scratch_entries
 from dockertools_py.store.tar_stream import tar_stream
 
 
 def build(attributes: Attributes) -> None:
-    """Spec: `links`, `copies` (store paths), `owner`, `mtime`, `extraCommands`, `bash`, `path` (of bin folders)."""
+    """Spec: `links`, `copies`, `owner`, `mtime`, `extraCommands`, `bash`, `path` (of bin folders), `below` (descriptions).
+
+    Of `below` the entries outside the store count: what is put at `/` goes through their links, and keeps their directories.
+    """
     spec = attributes.spec
     source = RootSource(tuple(spec["links"]), tuple(spec["copies"]), attributes.owner(), spec["mtime"])
     attributes.out.mkdir()
-    layer = _scripted(attributes, source) if spec["extraCommands"] else describe(source)
-    is_empty = layer.size <= len(b"".join(tar_stream(())))
-    write_layers(attributes.out, [] if is_empty else [layer])
+    tree = Tree()
+    for folder in attributes.paths("below"):
+        for places in read_places(folder):
+            tree.apply((entry, 0) for entry in places)
+    if not spec["extraCommands"] and not tree.layers:
+        # Nothing can move: no need to have all entries at once.
+        layer = describe(source)
+        write_layers(attributes.out, [layer] if layer.size > len(END) else [])
+        write_places(attributes.out, [entries(source)])
+        return
+    wanted = list(_scripted(attributes, source) if spec["extraCommands"] else entries(source))
+    placed = place(wanted, tree, same)
+    is_described = not spec["extraCommands"] and list(placed) == wanted
+    layers = [] if not placed else [describe(source) if is_described else _stored(attributes, placed, source)]
+    write_layers(attributes.out, layers)
+    write_places(attributes.out, [placed])
 
 
-def _scripted(attributes: Attributes, source: RootSource) -> Layer:
-    """The layer that a script leaves: stored, since nothing but running it again could make it anew."""
+def _scripted(attributes: Attributes, source: RootSource) -> Iterator[Entry]:
+    """What a script leaves of the tree that it is given."""
     top = attributes.build_top / "root"
     top.mkdir()
     lay_out(entries(source), top)
     run_script(attributes, "extraCommands", top)
+    return scratch_entries(top, source.owner, source.mtime)
+
+
+def _stored(attributes: Attributes, placed: Iterable[Entry], source: RootSource) -> Layer:
+    """A layer that no source can make again: a script's result, or what depends on the base; its tar is kept."""
     file = attributes.out / "layer.tar"
     with new_file(file, in_place=True) as out:
-        for chunk in tar_stream(with_parents(scratch_entries(top, source.owner, source.mtime))):
-            out.write(chunk)
-    size = file.stat().st_size
-    with file.open("rb") as stored:
-        digest, _ = measure(iter(lambda: stored.read(1 << 20), b""))
-    return Layer(digest, size, BlobSource(str(file), 0, size, digest), (), "extraCommands")
+        digest, size = measure(written(tar_stream(placed), out.write))
+    by = created_by(source) if source.links or source.copies else "extraCommands"
+    return Layer(digest, size, BlobSource(str(file), 0, size, digest), (), by)
 
 
 def run_script(attributes: Attributes, name: str, folder: Path) -> None:

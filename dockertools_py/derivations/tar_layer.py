@@ -12,7 +12,7 @@ from dockertools_py.model.references_graph import name_of
 from dockertools_py.pack.decompression import decompress
 from dockertools_py.pack.tar import BLOCK
 from dockertools_py.pack.tar_reader import begins_as_tar
-from dockertools_py.store.description import write_layers
+from dockertools_py.store.description import write_layers, write_places
 
 
 def build(attributes: Attributes) -> None:
@@ -39,7 +39,8 @@ def build(attributes: Attributes) -> None:
             for chunk in decompress(read_range(given, 0, given.stat().st_size), compressor, str(given), zstd):
                 out.write(chunk)
     try:
-        layer, _ = read_layer(Reader(SingleFile(file)), file.name, zstd)
+        layer, content = read_layer(Reader(SingleFile(file)), file.name, zstd)
     except DockertoolsError as error:
         raise DockertoolsError(f"addTarball: {error}") from error
     write_layers(attributes.out, [layer.named(f"tar: {name_of(str(given))}")])
+    write_places(attributes.out, [content.places])

@@ -6,7 +6,7 @@ what config and manifest say and to learn from its headers which store paths it 
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dockertools_py.errors import DockertoolsError, shown
@@ -14,6 +14,7 @@ from dockertools_py.formats.members import Reader
 from dockertools_py.model import canonical_json
 from dockertools_py.model.descriptor import Descriptor
 from dockertools_py.model.digest import Digest
+from dockertools_py.model.entry import Entry
 from dockertools_py.model.image_config import ImageConfig
 from dockertools_py.model.index import MAX_MANIFESTS_READ, Index
 from dockertools_py.model.manifest import MAX_LAYERS_READ, Manifest
@@ -22,11 +23,10 @@ from dockertools_py.pack.bundle import CONTAINERD_NAME, REF_NAME, blob_name
 from dockertools_py.pack.decompression import MAGIC_SIZE, compressor_of, decompress
 from dockertools_py.pack.image import Image
 from dockertools_py.pack.layer import BlobSource, Layer
+from dockertools_py.pack.layer_content import LayerContent, content_of, whole_paths
 from dockertools_py.pack.tar_reader import ChunkStream, members
 from dockertools_py.pack.verified import Buffer
 
-_WHITEOUT, _OPAQUE = b".wh.", b".wh..wh..opq"
-_STORE = [b"nix", b"store"]
 _MAX_NESTING = 4
 
 
@@ -63,6 +63,13 @@ def choose(images: Sequence[StoredImage], name: str | None, tag: str | None, wha
 
 def read_image(reader: Reader, stored: StoredImage, zstd: str | None = None) -> Image:
     """The image with all its digests checked. Raises DockertoolsError naming file and member for any that is wrong."""
+    return read_image_and_places(reader, stored, zstd)[0]
+
+
+def read_image_and_places(
+    reader: Reader, stored: StoredImage, zstd: str | None = None
+) -> tuple[Image, tuple[tuple[Entry, ...], ...]]:
+    """The same, and for each layer its entries outside the store."""
     config_bytes = reader.json(stored.config)
     _check_named_digest(reader.what(stored.config), stored.config, Digest.of(config_bytes))
     config = ImageConfig.from_json(config_bytes, reader.what(stored.config))
@@ -70,23 +77,28 @@ def read_image(reader: Reader, stored: StoredImage, zstd: str | None = None) -> 
         raise DockertoolsError(
             f"{reader.what(stored.config)}: {len(config.diff_ids)} diff_ids, but the image has {len(stored.layers)} layers"
         )
-    said = [entry.created_by or entry.comment for entry in config.history if not entry.empty_layer]
-    seen: dict[str, tuple[Layer, frozenset[str]]] = {}
+    seen: dict[str, tuple[Layer, LayerContent]] = {}
     layers: list[Layer] = []
+    contents: list[LayerContent] = []
     for number, (name, diff_id) in enumerate(zip(stored.layers, config.diff_ids, strict=True)):
-        layer, hidden = seen.get(name) or read_layer(reader, name, zstd)
-        seen[name] = layer, hidden
+        seen[name] = layer, content = seen.get(name) or read_layer(reader, name, zstd)
         if layer.diff_id != diff_id:
             raise DockertoolsError(
                 f"{reader.what(name)}: layer {number} has the diff_id {layer.diff_id}, but the config says {diff_id}"
             )
-        layers = [_without(lower, hidden) for lower in layers]
-        layers.append(layer.named(said[number]) if number < len(said) and said[number] else layer)
-    return Image(config, tuple(layers))
+        layers.append(layer)
+        contents.append(content)
+    said = [entry.created_by or entry.comment for entry in config.history if not entry.empty_layer]
+    said += [""] * (len(layers) - len(said))
+    described = [
+        replace(layer, store_paths=paths, created_by=text or layer.created_by)
+        for layer, paths, text in zip(layers, whole_paths(contents), said, strict=False)
+    ]
+    return Image(config, tuple(described)), tuple(content.places for content in contents)
 
 
-def read_layer(reader: Reader, name: str, zstd: str | None = None) -> tuple[Layer, frozenset[str]]:
-    """A layer by the name of its file, and the store paths of lower layers that it hides.
+def read_layer(reader: Reader, name: str, zstd: str | None = None) -> tuple[Layer, LayerContent]:
+    """A layer by the name of its file, and what is in it.
 
     Raises DockertoolsError when a file that is named by its digest has another.
     """
@@ -95,18 +107,19 @@ def read_layer(reader: Reader, name: str, zstd: str | None = None) -> tuple[Laye
     compressor = file_compressor(path, offset)
     if compressor not in LAYER_OF_COMPRESSOR:
         raise DockertoolsError(f"{what}: a layer compressed by {compressor}, which no engine reads: make it gz or zstd")
-    hasher, plain = hashlib.sha256(), hashlib.sha256()
-    stream = ChunkStream(_hashed(decompress(_hashed(reader.chunks(name), hasher), compressor, what, zstd), plain))
+    stored, plain = hashlib.sha256(), hashlib.sha256()
+    stream = ChunkStream(_hashed(decompress(_hashed(reader.chunks(name), stored), compressor, what, zstd), plain))
     try:
-        paths, hidden = _store_paths(stream)
+        content = content_of(member.entry() for member in members(stream))
     except DockertoolsError as error:
         raise DockertoolsError(f"{what}: {error}") from error
     stream.drain()
-    digest = Digest("sha256", hasher.hexdigest())
+    digest = Digest("sha256", stored.hexdigest())
     _check_named_digest(what, name, digest)
     source = BlobSource(str(path), offset, size, digest, LAYER_OF_COMPRESSOR[compressor])
     diff_id = Digest("sha256", plain.hexdigest())
-    return Layer(diff_id, stream.offset, source, tuple(sorted(paths)), f"tar: {name}"), frozenset(hidden)
+    (paths,) = whole_paths([content])
+    return Layer(diff_id, stream.offset, source, paths, f"tar: {name}"), content
 
 
 def file_compressor(path: Path, offset: int = 0) -> str:
@@ -173,33 +186,6 @@ def _matches(full: str, name: str | None, tag: str | None) -> bool:
     short = own_name.removeprefix("docker.io/").removeprefix("library/")
     # In a layout the whole name may be a tag: `skopeo copy … oci:folder:1.0`.
     return (not name or name in (own_name, short)) and (not tag or tag in (own_tag, full))
-
-
-def _store_paths(stream: ChunkStream) -> tuple[set[str], set[str]]:
-    """The store paths in a layer's tar, and those of lower layers that it deletes."""
-    paths: set[str] = set()
-    hidden: set[str] = set()
-    for member in members(stream):
-        *folder, name = member.name.removeprefix(b"./").strip(b"/").split(b"/")
-        if name.startswith(_WHITEOUT):
-            # What it deletes, or for an opaque folder all that was in it
-            gone = folder if name == _OPAQUE else [*folder, name[len(_WHITEOUT) :]]
-            if gone[:2] == _STORE[: len(gone)]:
-                hidden.add(_store_path(gone[2]) if len(gone) > 2 else "*")
-        elif folder == _STORE:
-            paths.add(_store_path(name))
-    return paths, hidden
-
-
-def _store_path(name: bytes) -> str:
-    return "/nix/store/" + name.decode("utf-8", "replace")
-
-
-def _without(layer: Layer, hidden: frozenset[str]) -> Layer:
-    if not hidden:
-        return layer
-    kept = () if "*" in hidden else tuple(path for path in layer.store_paths if path not in hidden)
-    return Layer(layer.diff_id, layer.size, layer.source, kept, layer.created_by)
 
 
 def _hashed(chunks: Iterator[Buffer], hasher: "hashlib._Hash") -> Iterator[Buffer]:

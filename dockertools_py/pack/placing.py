@@ -6,6 +6,7 @@ keep its mode and owner.
 """
 
 from collections.abc import Callable, Iterable
+from functools import cache
 
 from dockertools_py.errors import DockertoolsError, shown
 from dockertools_py.model.entry import Entry, Kind
@@ -18,13 +19,14 @@ def place(entries: Iterable[Entry], tree: Tree, same: Callable[[Entry, Entry], b
     Two that come to the same place must be alike (`same`). Raises DockertoolsError otherwise.
     """
     placed: dict[bytes, Entry] = {}
+    resolve = cache(tree.resolve)  # the files of a directory share its way
     for entry in entries:
-        name = _place(entry.name, tree, follow=entry.kind is Kind.DIRECTORY)
+        name = _place(entry.name, resolve, follow=entry.kind is Kind.DIRECTORY)
         moved = entry._replace(name=name)
         if entry.kind is Kind.DIRECTORY:
             moved = _directory(name, tree, entry)._replace(name=name + b"/")
         elif entry.kind is Kind.HARDLINK:
-            moved = moved._replace(link=_place(entry.link, tree, follow=False))
+            moved = moved._replace(link=_place(entry.link, resolve, follow=False))
         other = placed.get(name)
         if other is None or (other.kind is Kind.DIRECTORY and moved.kind is Kind.DIRECTORY):
             placed[name] = other or moved
@@ -37,13 +39,13 @@ def place(entries: Iterable[Entry], tree: Tree, same: Callable[[Entry, Entry], b
     return tuple(sorted(placed.values(), key=lambda entry: entry.name))
 
 
-def _place(name: bytes, tree: Tree, *, follow: bool) -> bytes:
+def _place(name: bytes, resolve: Callable[[bytes], bytes], *, follow: bool) -> bytes:
     """Where `name` leads in the tree; its last part is followed only where it is a directory for us."""
     name = name.rstrip(b"/")
     if follow:
-        return tree.resolve(name)
+        return resolve(name)
     folder, slash, last = name.rpartition(b"/")
-    return tree.resolve(folder) + slash + last if slash else last
+    return resolve(folder) + slash + last if slash else last
 
 
 def _directory(name: bytes, tree: Tree, default: Entry) -> Entry:

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from typing import BinaryIO, Protocol
 
 from dockertools_py.errors import DockertoolsError, shown
-from dockertools_py.model.entry import Kind
-from dockertools_py.pack.tar import BLOCK, MAX_PATH, padding
+from dockertools_py.model.entry import Entry, Kind, Owner
+from dockertools_py.pack.tar import BLOCK, MAX_OCTAL_TIME, MAX_PATH, padding
 from dockertools_py.pack.verified import Buffer
 
 MAX_EXTENSION = 1 << 20
@@ -22,6 +22,7 @@ MAX_MEMBERS = 5_000_000
 MAX_SIZE = 1 << 60
 
 _LOCAL, _GLOBAL, _LONG_NAME, _LONG_LINK, _VOLUME = b"x", b"g", b"L", b"K", b"V"
+_XATTR = "SCHILY.xattr."
 _FILES = (b"\0", b"0", b"7")
 _UNDERSTOOD = ("path", "linkpath", "size", "uid", "gid", "mtime")
 
@@ -120,6 +121,24 @@ class TarMember:
     offset: int
     records: tuple[tuple[str, bytes], ...] = ()
     """Pax records that apply, sorted by key; of global ones only those that are understood here."""
+
+    def entry(self) -> Entry:
+        """The same as an entry of a layer: its name made relative, a time that no header can say cut."""
+        name = self.name.lstrip(b"/")
+        while name.startswith(b"./"):
+            name = name[2:].lstrip(b"/")
+        name = name.rstrip(b"/") if name != b"." else b""
+        return Entry(
+            name + b"/" if name and self.kind is Kind.DIRECTORY else name,
+            self.kind,
+            self.mode,
+            Owner(self.uid, self.gid),
+            max(0, min(self.mtime, MAX_OCTAL_TIME)),
+            self.size,
+            self.link.removeprefix(b"./").lstrip(b"/") if self.kind is Kind.HARDLINK else self.link,
+            device=self.device,
+            xattrs=tuple((key.removeprefix(_XATTR), value) for key, value in self.records if key.startswith(_XATTR)),
+        )
 
 
 def members(stream: ByteStream) -> Iterator[TarMember]:

@@ -1,7 +1,7 @@
 """Bytes that are hashed and checked while they pass: nobody can use a stream to its end and forget to compare its digest."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from queue import SimpleQueue
 from threading import Semaphore, Thread
 
@@ -69,6 +69,13 @@ def verified(chunks: Iterable[Buffer], digest: Digest, size: int, what: str) -> 
         raise DockertoolsError(f"{what}: {hasher.size} bytes, but {size} were expected")
     if (found := hasher.digest()) != digest:
         raise DockertoolsError(f"{what}: {found}, but {digest} was expected")
+
+
+def written(chunks: Iterable[Buffer], write: Callable[[Buffer], object]) -> Iterator[Buffer]:
+    """`chunks` as they are, each written before it is passed on."""
+    for chunk in chunks:
+        write(chunk)
+        yield chunk
 
 
 def measure(chunks: Iterable[Buffer]) -> tuple[Digest, int]:

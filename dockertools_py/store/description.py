@@ -6,17 +6,21 @@ blobs.json                  compressed blobs by the diff_id of their layer
 *.tar, <hex>                bytes that these name by their full path
 """
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 from dockertools_py.errors import DockertoolsError
 from dockertools_py.model import canonical_json
 from dockertools_py.model.digest import Digest
+from dockertools_py.model.entry import Entry, Kind, Owner
 from dockertools_py.pack.image import Image
 from dockertools_py.pack.layer import BlobSource, Layer
 
-_LAYERS, _IMAGE, _CONFIG, _BLOBS = "layers.json", "image.json", "config.json", "blobs.json"
+_LAYERS, _IMAGE, _CONFIG, _PLACES, _BLOBS = "layers.json", "image.json", "config.json", "places.jsonl", "blobs.json"
 
 
 def write_layers(folder: Path, layers: Iterable[Layer]) -> None:
@@ -53,6 +57,23 @@ def is_image(folder: Path) -> bool:
     return (folder / _IMAGE).is_file()
 
 
+def write_places(folder: Path, layers: Iterable[Iterable[Entry]]) -> None:
+    """Note the entries outside the store of each layer, without their content; `folder` is there."""
+    # A line an entry, since there may be very many. Not the canonical encoder: names are bytes, and nothing is hashed.
+    with (folder / _PLACES).open("w", encoding="ascii") as file:
+        for number, entries in enumerate(layers):
+            for entry in entries:
+                print(json.dumps([number, *_place_to_json(entry)], separators=(",", ":")), file=file)
+
+
+def read_places(folder: Path) -> Iterator[Iterator[Entry]]:
+    """The entries of each layer as noted; none where a description has no such note, as of store paths alone."""
+    if (folder / _PLACES).exists():
+        with (folder / _PLACES).open(encoding="ascii") as file:
+            for _, lines in groupby(map(json.loads, file), key=itemgetter(0)):
+                yield (_place_from_json(line[1:]) for line in lines)
+
+
 def write_blobs(folder: Path, blobs: Mapping[Digest, BlobSource]) -> None:
     """List stored blobs by the diff_id of their layer; `folder` is there."""
     listed = {str(diff_id): source.to_json() for diff_id, source in blobs.items()}
@@ -74,3 +95,14 @@ def _read(path: Path) -> Mapping[str, Any]:
 
 def _write(path: Path, data: bytes) -> None:
     path.write_bytes(data)
+
+
+def _place_to_json(entry: Entry) -> list[Any]:
+    names = (text.decode("utf-8", "surrogateescape") for text in (entry.name, entry.link))
+    return [entry.kind.value.decode(), *names, entry.mode, *entry.owner, entry.mtime, entry.size]
+
+
+def _place_from_json(value: list[Any]) -> Entry:
+    kind, name, link, mode, uid, gid, mtime, size = value
+    name, link = (text.encode("utf-8", "surrogateescape") for text in (name, link))
+    return Entry(name, Kind(kind.encode()), mode, Owner(uid, gid), mtime, size, link)

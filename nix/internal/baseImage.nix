@@ -19,6 +19,7 @@ else {
   roots = [ ];
   copied = [ ];
   descriptions = [ description ];
+  rootDescriptions = [ description ];
   bound = 0; # likewise
   blobsFor = { compressor, compressionLevel }: blobs { name = "base"; descriptions = [ description ]; inherit compressor compressionLevel; };
   references = null; # it has its own

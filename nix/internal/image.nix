@@ -6,7 +6,7 @@
 #                         for images on top of this one, see dockertoolsImage below
 #   config                with what is inherited from images of ours; what a foreign base has is known only to the build
 { runBuilder, names, program, python3, bash, zstdProgram, ... }:
-{ name, tag, description, config, layers, roots, copied, descriptions, bound, blobsFor, compressor, compressionLevel, meta }:
+{ name, tag, description, config, layers, roots, copied, descriptions, rootDescriptions, bound, blobsFor, compressor, compressionLevel, meta }:
 let
   imageName = names.lower name;
   imageTag = if tag == null then names.hashOf description else tag;
@@ -44,6 +44,7 @@ archive // {
     inherit roots; # store paths whose closures are in it whole …
     inherit copied; # … but for these themselves, where nothing refers to them
     inherit descriptions; # further store paths in it, as descriptions of layers
+    inherit rootDescriptions; # what is in it outside the store, lowest first
     inherit config;
     inherit bound; # layers at the most, as far as evaluation can know
     inherit blobsFor; # { compressor, compressionLevel } -> derivations with its layers compressed
