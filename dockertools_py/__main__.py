@@ -15,6 +15,7 @@ VERBS = {
     "archive": "write an image that is described, or another archive or layout, as one file for `docker load`",
     "inspect": "show what is in an image: config, layers, sizes, store paths",
     "layout": "write it as an OCI layout directory",
+    "lock": "record what an image in a registry is made of, for pullImage",
     "stream": "write it to standard output",
     "validate": "recompute every digest and size of an archive or a layout",
 }

@@ -1,0 +1,50 @@
+"""An image of a registry as one docker archive: the fixed-output derivation of nixpkgs' `pullImage`.
+
+Its bytes are fixed by the image, the name and `formats/archive.py`, and by no version of any other tool: each layer is the
+blob that the registry has.
+"""
+
+import os
+from functools import partial
+from pathlib import Path
+
+from dockertools_py.derivations.attributes import Attributes
+from dockertools_py.derivations.fetch_blob import say
+from dockertools_py.derivations.stored_blobs import read_stored
+from dockertools_py.formats.archive import write_archive
+from dockertools_py.formats.output import new_file
+from dockertools_py.model.descriptor import Descriptor
+from dockertools_py.model.platform import Platform
+from dockertools_py.model.reference import Reference
+from dockertools_py.pack.bundle import NamedImage, bundle
+from dockertools_py.registry.client import puller
+from dockertools_py.registry.lock import resolve
+from dockertools_py.registry.puller import Puller
+from dockertools_py.registry.remote import RemoteImage
+from dockertools_py.store.produce import layer_chunks
+
+
+def build(attributes: Attributes) -> None:
+    """Spec: `image` (with a digest), `platform`, `name`, `tag`, `mirrors`, `tlsVerify`, `caFile`, `zstd`."""
+    spec = attributes.spec
+    image = RemoteImage.parse(spec["image"])
+    client = puller(
+        image, os.environ, mirrors=spec["mirrors"], tls_verify=spec["tlsVerify"], ca_file=spec["caFile"], say=say
+    )
+    # As skopeo does it: what the digest names itself is taken, whatever platform it says.
+    lock = resolve(client, image, Platform.from_json(spec["platform"]), strict=False)
+    folder = attributes.build_top / "blobs"
+    folder.mkdir()
+    blobs = {descriptor.digest: descriptor for descriptor in (lock.config, *lock.layers)}
+    files = {digest: _fetch(client, descriptor, folder) for digest, descriptor in blobs.items()}
+    whole = read_stored(str(image), lock.config.digest, [layer.digest for layer in lock.layers], files, spec["zstd"])
+    named = NamedImage(whole, (Reference.of(spec["name"], spec["tag"]),))
+    with new_file(attributes.out, in_place=True) as out:
+        write_archive(bundle([named], {}), out, partial(layer_chunks, zstd=spec["zstd"]))
+
+
+def _fetch(client: Puller, descriptor: Descriptor, folder: Path) -> Path:
+    file = folder / descriptor.digest.hex
+    with file.open("w+b") as out:
+        client.blob(descriptor, out)
+    return file

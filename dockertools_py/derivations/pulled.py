@@ -1,0 +1,33 @@
+"""An image whose blobs were fetched one by one, described: every digest and diff_id is compared, no byte is copied."""
+
+from pathlib import Path
+
+from dockertools_py.derivations.attributes import Attributes
+from dockertools_py.derivations.stored_blobs import read_stored
+from dockertools_py.errors import DockertoolsError
+from dockertools_py.model.digest import Digest
+from dockertools_py.model.manifest import Manifest
+from dockertools_py.store.description import write_image
+
+
+def build(attributes: Attributes) -> None:
+    """Spec: `manifest` (its file), `files` (of the blobs, by digest), `container`, `zstd`.
+
+    The manifest is what counts: a lock file that says something else, by hand or by a merge, is an error.
+    """
+    spec = attributes.spec
+    what = "pullImage: `lock`"
+    manifest = Manifest.from_json(Path(spec["manifest"]).read_bytes(), f"{what}: manifest")
+    files = {Digest.parse(digest): Path(file) for digest, file in spec["files"].items()}
+    blobs = [manifest.config.digest, *(layer.digest for layer in manifest.layers)]
+    if set(blobs) != files.keys():
+        raise DockertoolsError(
+            f"{what}: its config and layers are not those of its manifest: make it again with `dockertools-py lock`"
+        )
+    image = read_stored(what, blobs[0], blobs[1:], files, spec["zstd"])
+    if image.config.container != spec["container"]:
+        raise DockertoolsError(
+            f"{what}: its `container` is not that of its config: make it again with `dockertools-py lock`"
+        )
+    attributes.out.mkdir()
+    write_image(attributes.out, image)

@@ -1,0 +1,183 @@
+"""A registry of the tests' own: it does what it is told, right or wrong, and remembers what it was asked."""
+
+import base64
+import json
+import ssl
+import threading
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from tests.registry.images import Content
+
+Fault = Callable[["Handler", bytes], None]
+"""Answers a request in place of the right answer, which it is given."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What somebody asked."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes = b""
+
+    @property
+    def query(self) -> dict[str, list[str]]:
+        return parse_qs(urlsplit(self.path).query)
+
+
+@dataclass
+class Rules:
+    """How a registry behaves."""
+
+    content: Content = field(default_factory=Content)
+    basic: tuple[str, str] | None = None
+    realm: str = ""
+    """Of a token server, whose tokens alone are taken."""
+    tokens: set[str] = field(default_factory=set)
+    faults: dict[str, deque[Fault]] = field(default_factory=lambda: defaultdict(deque))
+    """By a part of the path; each is used once."""
+    requests: list[Request] = field(default_factory=list)
+    ranges: bool = True
+    answer: Callable[[Request], tuple[int, dict[str, str], bytes]] | None = None
+    """For a server that is no registry."""
+
+    def fail(self, part: str, *faults: Fault) -> None:
+        self.faults[part].extend(faults)
+
+
+class Handler(BaseHTTPRequestHandler):
+    rules: Rules
+
+    def do_GET(self) -> None:
+        self._served()
+
+    def do_POST(self) -> None:
+        self._served()
+
+    def _served(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        request = Request(self.command, self.path, dict(self.headers), body)
+        self.rules.requests.append(request)
+        if self.rules.answer:
+            self.send(*self.rules.answer(request))
+            return
+        if not self._is_let_in():
+            return
+        data, media_type = self._found()
+        for part, faults in self.rules.faults.items():
+            if part in self.path and faults:
+                faults.popleft()(self, data or b"")
+                return
+        if data is None:
+            self.send(404, {}, json.dumps({"errors": [{"code": "UNKNOWN", "message": "it is unknown"}]}).encode())
+        elif self.rules.ranges and (begin := self.headers.get("Range", "").removeprefix("bytes=").rstrip("-")):
+            said = f"bytes {begin}-{len(data) - 1}/{len(data)}"
+            self.send(206, {"Content-Range": said}, data[int(begin) :])
+        else:
+            self.send(200, {"Content-Type": media_type}, data)
+
+    def _is_let_in(self) -> bool:
+        given = self.headers.get("Authorization", "")
+        if self.rules.basic:
+            wanted = "Basic " + base64.b64encode(":".join(self.rules.basic).encode()).decode()
+            if given != wanted:
+                self.send(401, {"WWW-Authenticate": 'Basic realm="here"'}, b"")
+                return False
+        if self.rules.realm and given.removeprefix("Bearer ") not in self.rules.tokens:
+            repository = self.path.removeprefix("/v2/").rsplit("/", 2)[0]
+            scope = f"repository:{repository}:pull"
+            self.send(
+                401,
+                {"WWW-Authenticate": f'Bearer realm="{self.rules.realm}",service="here",scope="{scope}"'},
+                b'{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}',
+            )
+            return False
+        return True
+
+    def _found(self) -> tuple[bytes | None, str]:
+        kind, _, name = self.path.rpartition("/")
+        if kind.endswith("/manifests"):
+            return self.rules.content.manifests.get(name, (None, ""))
+        return self.rules.content.blobs.get(name), "application/octet-stream"
+
+    def send(self, status: int, headers: dict[str, str], body: bytes, *, length: int | None = None) -> None:
+        """An answer; with another `length` than that of `body` the connection ends too early, or late."""
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(body) if length is None else length), **headers}.items():
+            if value:
+                self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: Any) -> None:
+        """A client that went away is what some tests are about."""
+
+
+@contextmanager
+def served(rules: Rules, certificate: Path | None = None) -> Iterator[str]:
+    """`127.0.0.1:PORT`, where the rules are obeyed; by TLS with a certificate."""
+    handler = type("RulesHandler", (Handler,), {"rules": rules})
+    server = _Server(("127.0.0.1", 0), handler)
+    if certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    try:
+        yield f"127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(10)
+
+
+def status(number: int, **headers: str) -> Fault:
+    return lambda handler, _: handler.send(number, {k.replace("_", "-"): v for k, v in headers.items()}, b"")
+
+
+def dropped_after(count: int) -> Fault:
+    """The connection ends in the middle, of a first answer as of one to a range."""
+
+    def fault(handler: Handler, data: bytes) -> None:
+        begin = int(handler.headers.get("Range", "bytes=0-").removeprefix("bytes=").rstrip("-"))
+        headers = {"Content-Range": f"bytes {begin}-{len(data) - 1}/{len(data)}"} if begin else {}
+        handler.send(206 if begin else 200, headers, data[begin : begin + count], length=len(data) - begin)
+
+    return fault
+
+
+def without_an_answer(handler: Handler, _: bytes) -> None:
+    handler.close_connection = True
+
+
+def replaced(data: bytes) -> Fault:
+    return lambda handler, _: handler.send(200, {}, data)
+
+
+def chunked(extra: bytes = b"") -> Fault:
+    """Without a length: nobody knows the end before it comes."""
+
+    def fault(handler: Handler, data: bytes) -> None:
+        handler.send(200, {"Content-Length": "", "Connection": "close"}, data + extra)
+
+    return fault
+
+
+def redirected(to: str, number: int = 307) -> Fault:
+    return lambda handler, _: handler.send(number, {"Location": to}, b"")
