@@ -62,7 +62,7 @@ def _stored(attributes: Attributes, placed: Iterable[Entry], source: RootSource)
     file = attributes.out / "layer.tar"
     with new_file(file, in_place=True) as out:
         digest, size = measure(written(tar_stream(placed), out.write))
-    by = created_by(source) if source.links or source.copies else "extraCommands"
+    by = "extraCommands" if attributes.spec["extraCommands"] else created_by(source)
     return Layer(digest, size, BlobSource(str(file), 0, size, digest), (), by)
 
 
