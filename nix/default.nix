@@ -5,21 +5,24 @@
 #   bash         runs `extraCommands`
 #   scriptPath   packages whose bin is in the PATH of scripts
 #   zstd         reads and writes zstd, where python is older than 3.14
+#   cacert       certificates to trust when something is fetched, where NIX_SSL_CERT_FILE and SSL_CERT_FILE name none
 { python3
 , bash
 , coreutils
 , scriptPath ? [ coreutils ]
 , zstd ? null
+, cacert ? null
 , system ? python3.system
 }:
 let
-  scope = import ./internal { inherit python3 bash scriptPath zstd system; };
+  scope = import ./internal { inherit python3 bash scriptPath zstd cacert system; };
   call = file: import file (scope // functions);
 
   functions = {
     build = call ./build.nix;
     mergeImages = call ./mergeImages.nix;
     mkTarball = call ./mkTarball.nix;
+    pullImage = call ./pullImage.nix;
   };
 in
 functions

@@ -7,5 +7,6 @@ in
 import ./. {
   inherit (pkgs) python3 bash coreutils;
   zstd = pkgs.zstd or null;
+  cacert = pkgs.cacert or null;
   scriptPath = map (name: pkgs.${name}) (builtins.filter (name: pkgs ? ${name}) tools);
 }

@@ -9,27 +9,38 @@ from dockertools_py.__main__ import VERBS
 from tests.conftest import CHECKOUT, Nix
 
 DOCUMENTS = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").glob("*.md"))]
-_BLOCK = re.compile(r"^```nix\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(r"^```nix( evaluated)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+"""What needs a registry says `evaluated`: the derivations are made, and not built."""
+_FILES = {"./alpine.lock.json": "./tests/fixtures/alpine.lock.json"}
 
 
-def examples() -> list[tuple[str, str]]:
+def examples(*, evaluated: bool) -> list[tuple[str, str]]:
     found = []
     for document in DOCUMENTS:
-        for number, block in enumerate(_BLOCK.findall(document.read_text())):
-            found.append((f"{document.stem}-{number}", block))
+        for number, (word, block) in enumerate(_BLOCK.findall(document.read_text())):
+            if bool(word) is evaluated:
+                found.append((f"{document.stem}-{number}", block))
     return found
 
 
 def test_there_are_examples() -> None:
-    assert len(examples()) >= 6
+    assert len(examples(evaluated=False)) >= 6
+    assert len(examples(evaluated=True)) >= 2
 
 
-@pytest.mark.parametrize(("name", "text"), examples(), ids=[name for name, _ in examples()])
+@pytest.mark.parametrize(("name", "text"), examples(evaluated=False), ids=[n for n, _ in examples(evaluated=False)])
 def test_example_builds(nix: Nix, name: str, text: str) -> None:
     expression = text.removeprefix("with pkgs; with dockerTools; ")
     outputs = nix.build_all(expression)
     assert outputs, f"{name} makes nothing"
     assert all(output.exists() for output in outputs)
+
+
+@pytest.mark.parametrize(("name", "text"), examples(evaluated=True), ids=[n for n, _ in examples(evaluated=True)])
+def test_example_evaluates(nix: Nix, name: str, text: str) -> None:
+    for file, fixture in _FILES.items():
+        text = text.replace(file, fixture)
+    assert len(nix.instantiate(text)) > 10, f"{name} needs nothing"
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=[path.name for path in DOCUMENTS])

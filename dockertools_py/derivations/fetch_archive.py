@@ -37,7 +37,7 @@ def build(attributes: Attributes) -> None:
     folder.mkdir()
     blobs = {descriptor.digest: descriptor for descriptor in (lock.config, *lock.layers)}
     files = {digest: _fetch(client, descriptor, folder) for digest, descriptor in blobs.items()}
-    whole = read_stored(str(image), lock.config.digest, [layer.digest for layer in lock.layers], files, spec["zstd"])
+    whole, _ = read_stored(str(image), lock.config.digest, [layer.digest for layer in lock.layers], files, spec["zstd"])
     named = NamedImage(whole, (Reference.of(spec["name"], spec["tag"]),))
     with new_file(attributes.out, in_place=True) as out:
         write_archive(bundle([named], {}), out, partial(layer_chunks, zstd=spec["zstd"]))

@@ -7,7 +7,7 @@ from dockertools_py.derivations.stored_blobs import read_stored
 from dockertools_py.errors import DockertoolsError
 from dockertools_py.model.digest import Digest
 from dockertools_py.model.manifest import Manifest
-from dockertools_py.store.description import write_image
+from dockertools_py.store.description import write_image, write_places
 
 
 def build(attributes: Attributes) -> None:
@@ -24,10 +24,11 @@ def build(attributes: Attributes) -> None:
         raise DockertoolsError(
             f"{what}: its config and layers are not those of its manifest: make it again with `dockertools-py lock`"
         )
-    image = read_stored(what, blobs[0], blobs[1:], files, spec["zstd"])
+    image, places = read_stored(what, blobs[0], blobs[1:], files, spec["zstd"])
     if image.config.container != spec["container"]:
         raise DockertoolsError(
             f"{what}: its `container` is not that of its config: make it again with `dockertools-py lock`"
         )
     attributes.out.mkdir()
     write_image(attributes.out, image)
+    write_places(attributes.out, places)

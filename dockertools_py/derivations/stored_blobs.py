@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dockertools_py.formats.image_reader import StoredImage, read_image
+from dockertools_py.formats.image_reader import StoredImage, read_image_and_places
 from dockertools_py.formats.members import Reader
 from dockertools_py.model.digest import Digest
+from dockertools_py.model.entry import Entry
 from dockertools_py.pack.bundle import blob_name
 from dockertools_py.pack.image import Image
 
@@ -30,7 +31,10 @@ class StoredBlobs:
 
 def read_stored(
     what: str, config: Digest, layers: Sequence[Digest], files: Mapping[Digest, Path], zstd: str | None
-) -> Image:
-    """The image of a config and layers, with every digest and diff_id compared. Raises DockertoolsError."""
+) -> tuple[Image, tuple[tuple[Entry, ...], ...]]:
+    """The image of a config and layers, and for each layer its entries outside the store.
+
+    Every digest and diff_id is compared. Raises DockertoolsError.
+    """
     stored = StoredImage((), blob_name(config), tuple(map(blob_name, layers)))
-    return read_image(Reader(StoredBlobs(what, files)), stored, zstd)
+    return read_image_and_places(Reader(StoredBlobs(what, files)), stored, zstd)

@@ -12,7 +12,7 @@ from dockertools_py.registry.transport import Proxies, Transport
 
 CA_VARIABLES = ("NIX_SSL_CERT_FILE", "SSL_CERT_FILE")
 NIX_CA_FILE = "/etc/ssl/certs/ca-certificates.crt"
-"""Where Nix, from 2.20 on, shows its `ssl-cert-file` to fixed-output derivations; most systems have theirs there."""
+"""Where newer versions of Nix show their `ssl-cert-file` to fixed-output derivations; most systems have theirs there."""
 
 
 def puller(

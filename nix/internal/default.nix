@@ -1,10 +1,13 @@
 # What the public functions share, one file each.
-{ python3, bash, scriptPath, zstd, system }:
+{ python3, bash, scriptPath, zstd, cacert ? null, system }:
 let
   scope = {
     inherit python3 bash scriptPath system;
     # Where python and this package set are older than zstd in python, the program does it.
     zstdProgram = if zstd == null then null else "${zstd.bin or zstd}/bin/zstd";
+
+    # The authorities that are trusted where the environment names none.
+    caFile = if cacert == null then null else "${cacert.out or cacert}/etc/ssl/certs/ca-bundle.crt";
 
     arguments = import ./arguments.nix;
     types = import ./types.nix;
@@ -23,6 +26,8 @@ let
     image = import ./image.nix scope;
     layerGroups = import ./layerGroups.nix scope;
     layerShares = import ./layerShares.nix;
+    pulledImage = import ./pulledImage.nix scope;
+    pulledArchive = import ./pulledArchive.nix scope;
     rootLayer = import ./rootLayer.nix scope;
     tarLayer = import ./tarLayer.nix scope;
   };

@@ -1,21 +1,24 @@
 # The Python program, byte-compiled: without that every build would compile it anew, which costs more than most builds.
 #
 #   builder   all that a derivation of ours needs
+#   fetcher   what those need that fetch something as well
 #   tool      the command line as well
 #
-# They are apart so that editing a report rebuilds no image.
+# They are apart so that editing a report, or how something is fetched, rebuilds no image.
 { python3, system }:
 let
   forBuilds = [ "__init__.py" "__main__.py" "errors.py" "model" "pack" "store" "formats" "root" "derivations" ];
+  isFetching = below: top below == "registry" || builtins.match "derivations/fetch_.*" below != null;
   isSource = type: name: (type == "directory" && name != "__pycache__") || builtins.match ".*[.]py" name != null;
   source = keep: builtins.path {
     name = "dockertools_py";
     path = ../../dockertools_py;
-    filter = path: type: isSource type (baseNameOf path) && keep (top path);
+    filter = path: type: isSource type (baseNameOf path) && keep (builtins.substring prefix (-1) path);
   };
-  # The first part of a path below the source folder.
+  # Of a path below the source folder the first part.
   prefix = builtins.stringLength (toString ../../dockertools_py) + 1;
-  top = path: builtins.head (builtins.split "/" (builtins.substring prefix (-1) path));
+  top = below: builtins.head (builtins.split "/" below);
+  isForBuilds = below: builtins.elem (top below) forBuilds;
 
   compiled = name: src: derivation {
     inherit name system src;
@@ -24,6 +27,7 @@ let
   };
 in
 {
-  builder = compiled "dockertools-py-builder" (source (name: builtins.elem name forBuilds));
+  builder = compiled "dockertools-py-builder" (source (below: isForBuilds below && !isFetching below));
+  fetcher = compiled "dockertools-py-fetcher" (source (below: isForBuilds below || isFetching below));
   tool = compiled "dockertools-py" (source (_: true));
 }

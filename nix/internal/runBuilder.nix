@@ -6,21 +6,31 @@
 #   graphs   { name = [ store paths ]; }: their closures, with sizes and references
 #   local    true for small outputs: making them is cheaper than asking a cache or another machine for them
 #   forget   true when the output names store paths that it does not need (an archive)
+#   fixed    { outputHash; outputHashAlgo; } of an output that is fetched: it may use the network, since its bytes are known
 #
 # The builder is python itself: no stdenv and no shell, so that a build costs tens of milliseconds. All it is told comes as
 # JSON in a file, since lists of thousands of paths fit neither a command line nor the environment.
 { python3, program, system, ... }:
-{ name, verb, spec, graphs ? { }, local ? false, forget ? false, meta ? { } }:
+let
+  # Of whoever runs Nix, or of its daemon: what a fetcher may look at. None of it is in the output, whose hash is fixed.
+  impureEnvVars = [
+    "http_proxy" "https_proxy" "all_proxy" "no_proxy" "HTTP_PROXY" "HTTPS_PROXY" "ALL_PROXY" "NO_PROXY"
+    "NIX_SSL_CERT_FILE" "SSL_CERT_FILE"
+    "DOCKER_AUTH_CONFIG" "REGISTRY_AUTH_FILE" "DOCKER_CONFIG" "NETRC"
+  ];
+in
+{ name, verb, spec, graphs ? { }, local ? false, forget ? fixed != null, fixed ? null, meta ? { } }:
 derivation
   ({
     inherit name system;
     builder = "${python3}/bin/python3";
-    args = [ "-I" "-S" "-B" "${program.builder}/dockertools_py" "derivation" ];
+    args = [ "-I" "-S" "-B" "${if fixed == null then program.builder else program.fetcher}/dockertools_py" "derivation" ];
     __structuredAttrs = true;
     exportReferencesGraph = graphs;
     spec = spec // { inherit verb; };
   }
   // (if local then { preferLocalBuild = true; allowSubstitutes = false; } else { })
   # Nix before 2.14 does not know it and keeps the references.
-  // (if forget then { unsafeDiscardReferences.out = true; } else { }))
+  // (if forget then { unsafeDiscardReferences.out = true; } else { })
+  // (if fixed == null then { } else fixed // { outputHashMode = "flat"; inherit impureEnvVars; preferLocalBuild = true; }))
   // { inherit meta; }

@@ -51,11 +51,11 @@ def image(text: str = "content", *, size: int = 0, **platform: str) -> Handmade:
     return made
 
 
-def several_platforms() -> Content:
+def several_platforms(salt: str = "") -> Content:
     """`latest` is for amd64 and arm64, and has an attestation as Docker makes them; `amd64` and `arm64` name the two."""
     content = Content()
-    arm = content.publish(image("for arm", **ARM64), "arm64")
-    amd = content.publish(image("for amd"), "amd64")
+    arm = content.publish(image("for arm" + salt, **ARM64), "arm64")
+    amd = content.publish(image("for amd" + salt), "amd64")
     unknown = {"architecture": "unknown", "os": "unknown"}
     content.publish_index(
         arm | {"platform": ARM64}, amd | {"platform": AMD64}, amd | {"platform": unknown, "size": amd["size"]}

@@ -66,16 +66,16 @@ def test_token_requests() -> None:
     by_token = token_request(challenge, "s", Credential("", "refresh", is_token=True), secure=True)
     assert by_token.body and b"refresh_token=refresh" in by_token.body and "Authorization" not in by_token.headers
     for realm in ("", "t", "ftp://t/", "javascript:1", "https://", "http://["):
-        with pytest.raises(DockertoolsError, match="^the registry names no server for tokens, but"):
+        with pytest.raises(DockertoolsError, match=r"^the registry names no server for tokens, but"):
             token_request(Challenge("bearer", {"realm": realm}), "s", None, secure=True)
-    with pytest.raises(DockertoolsError, match="^the registry wants a token from http://t/, without TLS: refused$"):
+    with pytest.raises(DockertoolsError, match=r"^the registry wants a token from http://t/, without TLS: refused$"):
         token_request(Challenge("bearer", {"realm": "http://t/"}), "s", None, secure=True)
 
 
 def test_answers_of_token_servers() -> None:
     assert read_token(b'{"token":"a"}', "it") == read_token(b'{"access_token":"a"}', "it") == "a"
     for wrong in (b"", b"{}", b'{"token":1}', b'{"token":"a\\nX: y"}', b'["a"]', b'{"token":"\xff'):
-        with pytest.raises(DockertoolsError, match="^it: its answer has no token$"):
+        with pytest.raises(DockertoolsError, match=r"^it: its answer has no token$"):
             read_token(wrong, "it")
 
 
@@ -141,7 +141,7 @@ def test_identity_tokens_and_helpers(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_damaged_files_are_named_and_not_quoted(tmp_path: Path, text: str) -> None:
     file = tmp_path / "auth.json"
     file.write_text(text)
-    with pytest.raises(DockertoolsError, match="auth.json: ") as error:
+    with pytest.raises(DockertoolsError, match=r"auth.json: ") as error:
         found("a.org", "x", REGISTRY_AUTH_FILE=file)
     assert "SECRET" not in str(error.value)
     file.write_text("machine a.org login a passwort SECRET")
@@ -176,7 +176,7 @@ def test_basic(rules: Rules, host: str) -> None:
     for environment, why in (
         (
             {},
-            "there are no credentials for it: log in, or name a file that has them in REGISTRY_AUTH_FILE, DOCKER_CONFIG or NETRC",
+            "there are no credentials for it: log in, or name a file that has them in REGISTRY_AUTH_FILE, DOCKER_CONFIG",
         ),
         ({"NETRC": "/nowhere"}, "there are no credentials for it (NETRC names /nowhere, which is not there): log in"),
         ({"DOCKER_AUTH_CONFIG": auths(**{host: "other"})}, "the credentials in DOCKER_AUTH_CONFIG are refused"),
@@ -211,9 +211,9 @@ def test_tokens(rules: Rules, host: str) -> None:
         entry = {"auths": {host: {"identitytoken": "fresh"}}}
         client(name, {"DOCKER_AUTH_CONFIG": json.dumps(entry)}).lock()
         assert seen[-1].method == "POST" and "Authorization" not in seen[-1].headers
-        with pytest.raises(DockertoolsError, match="not let in .*: there are no credentials for it"):
+        with pytest.raises(DockertoolsError, match=r"not let in .*: there are no credentials for it"):
             client(name).lock()
-        with pytest.raises(DockertoolsError, match="the credentials in DOCKER_AUTH_CONFIG are refused$"):
+        with pytest.raises(DockertoolsError, match=r"the credentials in DOCKER_AUTH_CONFIG are refused$"):
             client(name, {"DOCKER_AUTH_CONFIG": auths(**{host: "other"})}).lock()
 
 
@@ -249,7 +249,7 @@ def test_credentials_never_reach_another_host(rules: Rules, host: str) -> None:
         # Nor does a 401 there get an answer.
         elsewhere.basic = ("reader", SECRET)
         rules.fail("/blobs/", redirected(f"http://{storage}/v2/x/blobs/{blob['digest']}"))
-        with pytest.raises(DockertoolsError, match="blob sha256:.*: not allowed"):
+        with pytest.raises(DockertoolsError, match=r"blob sha256:.*: not allowed"):
             client(name, {"DOCKER_AUTH_CONFIG": auths(**{host: "reader"})}).blob(blob)
     assert len(elsewhere.requests) == 6
     assert not [request for request in elsewhere.requests if "Authorization" in request.headers]
@@ -265,6 +265,6 @@ def test_a_refresh_token_is_not_redirected(rules: Rules, host: str) -> None:
     with served(thief) as other, served(Rules(answer=lambda _: (307, {"Location": f"http://{other}/"}, b""))) as tokens:
         rules.realm = f"http://{tokens}/token"
         entry = {"auths": {host: {"identitytoken": "fresh"}}}
-        with pytest.raises(DockertoolsError, match="answers 307"):
+        with pytest.raises(DockertoolsError, match=r"answers 307"):
             client(name, {"DOCKER_AUTH_CONFIG": json.dumps(entry)}).lock()
     assert thief.requests == []

@@ -130,7 +130,7 @@ MISSING = r"no such {} \(404 of 127.0.0.1: it is unknown\)$"
 
 
 def test_what_is_not_there(rules: Rules, host: str, app: Client, blob: dict[str, object]) -> None:
-    with pytest.raises(DockertoolsError, match="/team/app: manifest 2: " + MISSING.format("tag or manifest")):
+    with pytest.raises(DockertoolsError, match=r"/team/app: manifest 2: " + MISSING.format("tag or manifest")):
         client(f"http://{host}/team/app:2").lock()
     rules.content.blobs.pop(str(blob["digest"]))
     with pytest.raises(DockertoolsError, match=f"/team/app: blob {blob['digest']}: " + MISSING.format("blob")):
@@ -164,7 +164,7 @@ def test_wrong_bytes(
 
 def test_a_wrong_range(app: Client, rules: Rules, blob: dict[str, object]) -> None:
     rules.fail("/blobs/", dropped_after(1000), lambda h, d: h.send(206, {"Content-Range": "bytes 0-9/10"}, d[:10]))
-    with pytest.raises(DockertoolsError, match="asked for its bytes from 1000, got another range$"):
+    with pytest.raises(DockertoolsError, match=r"asked for its bytes from 1000, got another range$"):
         app.blob(blob)
 
 
@@ -175,7 +175,7 @@ def test_a_length_that_nobody_told(app: Client, rules: Rules, blob: dict[str, ob
 
 def test_redirects_in_a_circle(app: Client, rules: Rules, blob: dict[str, object]) -> None:
     rules.fail("/blobs/", *[redirected(f"/v2/x/blobs/{blob['digest']}")] * 9)
-    with pytest.raises(DockertoolsError, match="more than 5 redirects$"):
+    with pytest.raises(DockertoolsError, match=r"more than 5 redirects$"):
         app.blob(blob)
 
 
@@ -213,7 +213,7 @@ def blob_of_nobody() -> dict[str, object]:
 
 
 def test_no_such_host() -> None:
-    with pytest.raises(DockertoolsError, match="nowhere.invalid:443: (no such host, or no network|.*tried 5 times)$"):
+    with pytest.raises(DockertoolsError, match=r"nowhere.invalid:443: (no such host, or no network|.*tried 5 times)$"):
         client("nowhere.invalid/app").lock()
 
 
@@ -282,7 +282,7 @@ def test_odd_indexes(rules: Rules, host: str) -> None:
     nested = content.publish(image("other"), "1") | {"platform": AMD64}
     for _ in range(5):
         nested = content.publish_index(nested, tags=("odd",)) | {"platform": AMD64}
-    with pytest.raises(DockertoolsError, match="indexes more than 4 deep$"):
+    with pytest.raises(DockertoolsError, match=r"indexes more than 4 deep$"):
         client(f"http://{host}/team/app:odd").lock()
 
 
@@ -329,7 +329,7 @@ def test_a_proxy_is_asked(rules: Rules, host: str) -> None:
         client(f"http://{host}/team/app:1", environment | {"no_proxy": "127.0.0.1"}).lock()
         assert len(relay.requests) == len(rules.requests)
     with pytest.raises(
-        DockertoolsError, match="^the proxy of the environment is no http proxy: write http://host:port$"
+        DockertoolsError, match=r"^the proxy of the environment is no http proxy: write http://host:port$"
     ):
         client("http://registry.invalid/a", {"http_proxy": "socks5://u:letters@x:1"}).lock()
 
@@ -354,7 +354,7 @@ def test_certificates(authority: tuple[Path, Path], tmp_path: Path) -> None:
         with pytest.raises(DockertoolsError, match=f"certificates in {wrong}: "):
             client(name, {"SSL_CERT_FILE": str(wrong)}).lock()
         assert "127.0.0.1" in host and client(name.replace("127.0.0.1", "localhost"), tls_verify=False).lock()
-        with pytest.raises(DockertoolsError, match="its certificate is not trusted .*localhost"):
+        with pytest.raises(DockertoolsError, match=r"its certificate is not trusted .*localhost"):
             client(name.replace("127.0.0.1", "localhost"), {"SSL_CERT_FILE": str(ca)}).lock()
 
 
@@ -371,8 +371,8 @@ def test_plain_http_only_when_asked_for(rules: Rules, host: str, authority: tupl
     with served(secure, pair) as tls:
         reader = client(f"{tls}/team/app:1", {"SSL_CERT_FILE": str(ca)})
         secure.fail("/blobs/", redirected(f"http://{host}/v2/a/blobs/{blob['digest']}"))
-        with pytest.raises(DockertoolsError, match="leads to http://.*, without TLS: refused$"):
+        with pytest.raises(DockertoolsError, match=r"leads to http://.*, without TLS: refused$"):
             reader.blob(blob)
         secure.realm = f"http://{host}/token"
-        with pytest.raises(DockertoolsError, match="wants a token from http://.*, without TLS: refused$"):
+        with pytest.raises(DockertoolsError, match=r"wants a token from http://.*, without TLS: refused$"):
             client(f"{tls}/team/app:1", {"SSL_CERT_FILE": str(ca)}).lock()

@@ -60,7 +60,7 @@ def test_mirrors() -> None:
     assert Endpoint.parse("http://m:5000/").url("a/b") == "http://m:5000/v2/a/b"
     assert Endpoint.parse("https://m/hub/").url("x") == "https://m/hub/v2/x"
     for wrong in ("", "ftp://m", "m/../x?y", "https://user:secret@m", "m n"):
-        with pytest.raises(DockertoolsError, match="^mirror .*: write a host such as"):
+        with pytest.raises(DockertoolsError, match=r"^mirror .*: write a host such as"):
             Endpoint.parse(wrong)
 
 
@@ -111,5 +111,5 @@ def test_platforms() -> None:
     assert runs_on(Platform("arm64", "linux", "v8"), Platform("arm64"))
     assert not runs_on(Platform("arm64"), Platform("amd64"))
     for wrong in ("", "linux", "linux/", "a/b/c/d", "linux/am d"):
-        with pytest.raises(DockertoolsError, match="^platform .*: write os/architecture"):
+        with pytest.raises(DockertoolsError, match=r"^platform .*: write os/architecture"):
             parse_platform(wrong)
