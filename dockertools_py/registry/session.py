@@ -129,7 +129,8 @@ class Session:
             if origin(following) != origin(url):  # what we are is for the registry alone
                 headers = {name: value for name, value in headers.items() if name != "Authorization"}
             if origin(url)[0] == "https" and origin(following)[0] != "https" and not self.insecure:
-                raise DockertoolsError(f"{origin(url)[1]}: leads to {shown(following)}, without TLS: refused")
+                # Not the whole of it: what is signed for storage is a secret too.
+                raise DockertoolsError(f"{origin(url)[1]}: leads to {origin(following)[1]} without TLS: refused")
             url = following
         raise DockertoolsError(f"{origin(url)[1]}: more than {MAX_REDIRECTS} redirects")
 

@@ -16,6 +16,7 @@ import pytest
 
 from tests.conftest import CHECKOUT, Nix, wrapped
 from tests.nix.opened import open_archive, open_image, sha256
+from tests.oracle.programs import need
 from tests.registry.images import AMD64, ARM64, image, several_platforms
 from tests.registry.programs import make_authority
 from tests.registry.pulling import client
@@ -262,6 +263,34 @@ def test_the_call_of_nixpkgs(registry: Registry, nix: Nix) -> None:
     # As a base, read as any archive is
     child = f'build {{ name = "child"; fromImage = pullImage {{ {call}; hash = "{sri}"; }}; config.User = "1"; }}'
     assert open_image(built(child)).config["User"] == "1"
+
+
+def test_others_read_the_archives(registry: Registry) -> None:
+    skopeo = need("skopeo")
+    digest = sha256(registry.rules.content.manifests["1"][0])
+    call = f'imageName = "{registry.name}"; imageDigest = "{digest}"; finalImageName = "base"; finalImageTag = "1.0"'
+    locked = f'pullImage {{ lock = {registry.lock("1")}; finalImageName = "base"; }}'
+    for number, source in enumerate(
+        (
+            f"docker-archive:{_with_hash(call)}",
+            f"docker-archive:{built(locked)}",
+            f"oci-archive:{built(f'({locked}).ociArchive')}",
+            f"oci:{built(f'({locked}).oci')}",
+        )
+    ):
+        target = registry.folder / f"copy{number}"
+        done = subprocess.run(
+            [skopeo, "--insecure-policy", "copy", "-q", source, f"oci:{target}:x"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        # Of the source: skopeo writes a config of its own when it converts.
+        config = subprocess.run(
+            [skopeo, "inspect", "--config", "--raw", source], capture_output=True, check=True
+        ).stdout
+        assert sha256(config) == registry.rules.content.manifest("1")["config"]["digest"]
 
 
 # --- being let in, certificates, and what goes wrong ---------------------------------------------------------------------

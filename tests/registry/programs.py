@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import CHECKOUT
-from tests.oracle.programs import lack, need
+from tests.oracle.programs import need
 
 USER, PASSWORD = "reader", "letters"
 HTPASSWD = f"{USER}:$2b$05$abcdefghijklmnopqrstuuwcle0T2xomEhL8cbgKGAAcVUzZpVMmy\n"
@@ -101,8 +101,8 @@ __all__ = [
     "copy",
     "crane",
     "docker_registry",
-    "lack",
     "make_authority",
+    "need",
     "openssl",
     "running",
 ]

@@ -371,7 +371,7 @@ def test_plain_http_only_when_asked_for(rules: Rules, host: str, authority: tupl
     with served(secure, pair) as tls:
         reader = client(f"{tls}/team/app:1", {"SSL_CERT_FILE": str(ca)})
         secure.fail("/blobs/", redirected(f"http://{host}/v2/a/blobs/{blob['digest']}"))
-        with pytest.raises(DockertoolsError, match=r"leads to http://.*, without TLS: refused$"):
+        with pytest.raises(DockertoolsError, match=r"127.0.0.1: leads to 127.0.0.1 without TLS: refused$"):
             reader.blob(blob)
         secure.realm = f"http://{host}/token"
         with pytest.raises(DockertoolsError, match=r"wants a token from http://.*, without TLS: refused$"):
