@@ -5,6 +5,7 @@ blob that the registry has.
 """
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +24,9 @@ from dockertools_py.registry.puller import Puller
 from dockertools_py.registry.remote import RemoteImage
 from dockertools_py.store.produce import layer_chunks
 
+AT_ONCE = 4
+"""Blobs in the making: a registry's storage seldom gives one connection all that a line can carry."""
+
 
 def build(attributes: Attributes) -> None:
     """Spec: `image` (with a digest), `platform`, `name`, `tag`, `mirrors`, `tlsVerify`, `caFile`, `zstd`."""
@@ -36,7 +40,13 @@ def build(attributes: Attributes) -> None:
     folder = attributes.build_top / "blobs"
     folder.mkdir()
     blobs = {descriptor.digest: descriptor for descriptor in (lock.config, *lock.layers)}
-    files = {digest: _fetch(client, descriptor, folder) for digest, descriptor in blobs.items()}
+    with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+        fetching = {digest: pool.submit(_fetch, client, descriptor, folder) for digest, descriptor in blobs.items()}
+        try:
+            files = {digest: future.result() for digest, future in fetching.items()}
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
     whole, _ = read_stored(str(image), lock.config.digest, [layer.digest for layer in lock.layers], files, spec["zstd"])
     named = NamedImage(whole, (Reference.of(spec["name"], spec["tag"]),))
     with new_file(attributes.out, in_place=True) as out:

@@ -57,7 +57,7 @@ class Credentials:
 
     def find(self, registry: str, repository: str) -> Credential | None:
         """Those for a registry (`docker.io`, `localhost:5000`). Raises DockertoolsError for a file that is damaged."""
-        self.unreadable.clear()
+        self.unreadable = []
         names = DOCKER_HUB_NAMES if registry in DOCKER_HUB_NAMES else frozenset({registry})
         for what, config in self._configs():
             if found := _in_config(config, what, names, repository):

@@ -83,7 +83,10 @@ def resolve(puller: Puller, image: RemoteImage, platform: Platform, *, strict: b
     if manifest.config.media_type not in (OCI_CONFIG, DOCKER_CONFIG):
         raise DockertoolsError(f"{image}: not an image, but something of type {shown(manifest.config.media_type)}")
     for layer in manifest.layers:
-        compressor_of(layer.media_type)
+        try:
+            compressor_of(layer.media_type)
+        except DockertoolsError as error:
+            raise DockertoolsError(f"{image}: {error}") from None
     config = ImageConfig.from_json(fetch_json(puller, manifest.config, image), f"{image}: config")
     if strict and not runs_on(config.platform, platform):
         raise DockertoolsError(

@@ -58,7 +58,10 @@ class _Download:
 
 
 class Puller:
-    """Reads one repository through a session. Raises DockertoolsError that names the image for all that goes wrong."""
+    """Reads one repository through a session, for several threads if need be.
+
+    Raises DockertoolsError that names the image for all that goes wrong.
+    """
 
     def __init__(self, session: Session, image: RemoteImage, mirrors: Iterable[Endpoint] = ()) -> None:
         self._session, self._image = session, image
@@ -66,8 +69,7 @@ class Puller:
             *(Access(mirror, mirror.host, image.repository) for mirror in mirrors),
             Access(image.endpoint(), image.registry, image.repository),
         ]
-        self._plain: set[Endpoint] = set()
-        self._probed: set[Endpoint] = set()
+        self._reached: dict[Endpoint, Endpoint] = {}
 
     def manifest(self, tag_or_digest: str, expected: Descriptor | None = None) -> FetchedManifest:
         """A manifest or an index; `expected` when its size is known. A digest is compared, a tag is believed."""
@@ -160,11 +162,10 @@ class Puller:
         """The endpoint; where its certificate does not matter, without TLS if it speaks none."""
         if not self._session.insecure or endpoint.scheme == "http":
             return endpoint
-        if endpoint not in self._probed:
-            self._probed.add(endpoint)
-            if not self._session.speaks(endpoint):
-                self._plain.add(endpoint)
-        return Endpoint("http", endpoint.host, endpoint.prefix) if endpoint in self._plain else endpoint
+        if endpoint not in self._reached:
+            plain = Endpoint("http", endpoint.host, endpoint.prefix)
+            self._reached[endpoint] = endpoint if self._session.speaks(endpoint) else plain
+        return self._reached[endpoint]
 
 
 def _compare(found: Digest, wanted: Digest, what: str) -> None:

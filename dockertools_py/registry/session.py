@@ -39,7 +39,7 @@ class Access:
 
 
 class Session:
-    """Knows who is let in where; not for several threads at once."""
+    """Knows who is let in where. Several threads may use it: at worst each of them asks for a token."""
 
     def __init__(
         self,

@@ -2,6 +2,8 @@
 
 import base64
 import json
+import select
+import socket
 import ssl
 import threading
 from collections import defaultdict, deque
@@ -61,6 +63,24 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self._served()
+
+    def do_CONNECT(self) -> None:
+        """As a proxy: bytes in both directions, whatever they mean."""
+        self.rules.requests.append(Request(self.command, self.path, dict(self.headers)))
+        if self.rules.basic and "Proxy-Authorization" not in self.headers:
+            self.send(407, {}, b"")
+            return
+        host, _, port = self.path.partition(":")
+        with socket.create_connection((host, int(port))) as there:
+            self.send_response(200)
+            self.end_headers()
+            pairs = {self.connection: there, there: self.connection}
+            while True:
+                for ready in select.select([*pairs], [], [], 10)[0]:
+                    if not (data := ready.recv(1 << 16)):
+                        self.close_connection = True
+                        return
+                    pairs[ready].sendall(data)
 
     def _served(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", "0")))

@@ -1,6 +1,8 @@
 """What networks and servers do: dropped connections, full servers, wrong bytes, other hosts. No test sleeps."""
 
+import hashlib
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,11 +10,13 @@ import pytest
 
 from dockertools_py.errors import DockertoolsError
 from dockertools_py.registry.backoff import Backoff
+from dockertools_py.registry.transport import Proxies, Transient, Transport
 from tests.oracle.image import INDEX, MANIFEST, encode
 from tests.registry.images import AMD64, ARM64, digest, image, several_platforms
 from tests.registry.pulling import Client, client
 from tests.registry.served import (
     Fault,
+    Handler,
     Rules,
     chunked,
     dropped_after,
@@ -222,6 +226,34 @@ def test_an_empty_blob(app: Client, rules: Rules, blob_of_nobody: dict[str, obje
     assert app.blob(blob_of_nobody) == b""
 
 
+def test_a_server_that_falls_silent(rules: Rules, host: str) -> None:
+    end = threading.Event()
+
+    def silent(handler: Handler, data: bytes) -> None:
+        handler.send(200, {}, data[:10], length=len(data))
+        end.wait(10)
+        handler.close_connection = True
+
+    rules.content.publish(image(), "1")
+    rules.fail("/manifests/", silent)
+    try:
+        with Transport(Proxies(), timeout=0.1).request("GET", f"http://{host}/v2/a/manifests/1", {}) as response:
+            assert response.status == 200
+            with pytest.raises(Transient, match=r"^the connection dropped \(timed out\)$"):
+                response.read_all(1000)
+    finally:
+        end.set()
+
+
+def test_a_digest_of_another_algorithm(app: Client, rules: Rules) -> None:
+    name = "sha512:" + hashlib.sha512(b"data").hexdigest()
+    rules.content.blobs[name] = b"data"
+    assert app.blob({"mediaType": "m", "digest": name, "size": 4}) == b"data"
+    rules.content.blobs[name] = b"DATA"
+    with pytest.raises(DockertoolsError, match=r"have another digest, sha512:[0-9a-f]{128}$"):
+        app.blob({"mediaType": "m", "digest": name, "size": 4})
+
+
 # --- manifests ---------------------------------------------------------------------------------------------------------
 
 
@@ -247,7 +279,7 @@ def test_odd_manifests(rules: Rules, host: str) -> None:
         "not an image, but something of type application/vnd.cncf.helm.config.v1+json"
     )
     strange = good | {"layers": [good["layers"][0] | {"mediaType": "application/zip"}] * 2}
-    assert locked(rules, host, strange) == "layer of media type application/zip: not a tar layer that can be read"
+    assert locked(rules, host, strange) == ":odd: layer of media type application/zip: not a tar layer that can be read"
     assert "2 diff_ids in its config, but 1 layers" in locked(rules, host, good | {"layers": good["layers"][:1]})
     assert "layers` is not a list" in locked(rules, host, good | {"layers": 7})
     assert "no digest: write sha256" in locked(
@@ -332,6 +364,23 @@ def test_a_proxy_is_asked(rules: Rules, host: str) -> None:
         DockertoolsError, match=r"^the proxy of the environment is no http proxy: write http://host:port$"
     ):
         client("http://registry.invalid/a", {"http_proxy": "socks5://u:letters@x:1"}).lock()
+
+
+def test_a_proxy_for_tls_sees_nothing(authority: tuple[Path, Path]) -> None:
+    ca, pair = authority
+    rules, relay = Rules(), Rules()
+    rules.content.publish(image(), "1")
+    with served(rules, pair) as host, served(relay) as proxy:
+        trusted = {"SSL_CERT_FILE": str(ca)}
+        lock = client(f"{host}/team/app:1", trusted | {"https_proxy": f"http://user:letters@{proxy}"}).lock()
+        assert lock.layers
+        assert {(request.method, request.path) for request in relay.requests} == {("CONNECT", host)}
+        assert all(request.headers["Proxy-Authorization"].startswith("Basic ") for request in relay.requests)
+        assert len(relay.requests) == len(rules.requests) == 2
+        # A proxy that wants a password which nobody gave
+        relay.basic = ("user", "letters")
+        with pytest.raises(DockertoolsError, match=r"Tunnel connection failed: 407 .*; tried 5 times$"):
+            client(f"{host}/team/app:1", trusted | {"HTTPS_PROXY": proxy}).lock()
 
 
 def test_certificates(authority: tuple[Path, Path], tmp_path: Path) -> None:
