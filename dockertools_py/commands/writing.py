@@ -1,24 +1,21 @@
 """What `archive`, `layout` and `stream` have in common: their arguments, and the bundle that they write."""
 
 import argparse
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from dockertools_py.commands.image_argument import open_image
 from dockertools_py.commands.progress import Progress
 from dockertools_py.errors import DockertoolsError
 from dockertools_py.formats.archive import Produce
-from dockertools_py.formats.output import new_file
 from dockertools_py.model.digest import Digest
-from dockertools_py.model.media_type import LAYER_OF_COMPRESSOR, OCI_LAYER
 from dockertools_py.model.reference import Reference
 from dockertools_py.pack.bundle import Bundle, NamedImage, bundle
-from dockertools_py.pack.compression import COMPRESSORS, check_level, compress
+from dockertools_py.pack.compression import COMPRESSORS, check_level
 from dockertools_py.pack.layer import BlobSource, Layer
 from dockertools_py.pack.verified import Buffer
+from dockertools_py.store.compressed import Compression, compress_layers
 from dockertools_py.store.produce import layer_chunks
 
 
@@ -54,24 +51,8 @@ def named_image(options: argparse.Namespace) -> NamedImage:
 
 def compressed(named: NamedImage, options: argparse.Namespace, folder: Path, cores: int) -> dict[Digest, BlobSource]:
     """The layers that are not compressed yet, compressed into files in `folder`."""
-    if options.compressor == "none":
-        return {}
-    level = check_level(options.compressor, options.level)
-    squeeze = partial(compress, compressor=options.compressor, level=level, workers=cores, zstd=options.zstd)
-    blobs = {}
-    for layer in named.image.layers:
-        is_plain = not isinstance(layer.source, BlobSource) or layer.source.media_type == OCI_LAYER
-        if not is_plain or layer.diff_id in blobs:
-            continue
-        file, hasher, size = folder / layer.diff_id.hex, hashlib.sha256(), 0
-        with new_file(file) as out:
-            for data in squeeze(layer_chunks(layer)):
-                hasher.update(data)
-                size += len(data)
-                out.write(data)
-        digest = Digest("sha256", hasher.hexdigest())
-        blobs[layer.diff_id] = BlobSource(str(file), 0, size, digest, LAYER_OF_COMPRESSOR[options.compressor])
-    return blobs
+    how = Compression(options.compressor, check_level(options.compressor, options.level), options.zstd)
+    return compress_layers(named.image.layers, folder, how, cores)
 
 
 def folder_of(output: Path) -> Path:

@@ -1,10 +1,11 @@
 """Writing to a file descriptor: buffers, and ranges of files without a copy through this process."""
 
 import errno
+import fcntl
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dockertools_py.errors import DockertoolsError
@@ -12,6 +13,9 @@ from dockertools_py.pack.layer import BlobSource
 from dockertools_py.pack.verified import Buffer
 
 _COPY_SIZE = 64 << 20
+PIPE_SIZE = 1 << 20
+"""A chunk of a layer in one go: with the usual 64 KiB writer and reader take turns 16 times, at a third of the speed."""
+
 _TRY_ANOTHER_WAY = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EBADF, errno.EOPNOTSUPP, errno.ENOTSOCK}
 
 
@@ -20,7 +24,11 @@ class Output:
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
-        self._is_file = stat.S_ISREG(os.fstat(fd).st_mode)
+        mode = os.fstat(fd).st_mode
+        self._is_file = stat.S_ISREG(mode)
+        if stat.S_ISFIFO(mode):
+            with suppress(OSError):  # more than an unprivileged user may have
+                fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
 
     def write(self, data: Buffer) -> None:
         """Write all of `data`."""

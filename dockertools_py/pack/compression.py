@@ -61,7 +61,7 @@ def gzip(chunks: Iterable[bytes | memoryview], *, level: int, workers: int) -> I
     crc = size = 0
     with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
         pending: deque[Future[bytes]] = deque()
-        window = b""
+        window = bytearray()
         for block, is_last in _blocks(chunks):
             crc = zlib.crc32(block, crc)
             size += len(block)
@@ -72,7 +72,7 @@ def gzip(chunks: Iterable[bytes | memoryview], *, level: int, workers: int) -> I
     yield struct.pack("<II", crc, size & 0xFFFFFFFF)
 
 
-def _deflate(block: bytes, window: bytes, level: int, is_last: bool) -> bytes:
+def _deflate(block: bytearray, window: bytearray, level: int, is_last: bool) -> bytes:
     if window:
         deflater = zlib.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS, 8, zlib.Z_DEFAULT_STRATEGY, window)
     else:
@@ -80,15 +80,23 @@ def _deflate(block: bytes, window: bytes, level: int, is_last: bool) -> bytes:
     return deflater.compress(block) + deflater.flush(zlib.Z_FINISH if is_last else zlib.Z_SYNC_FLUSH)
 
 
-def _blocks(chunks: Iterable[bytes | memoryview]) -> Iterator[tuple[bytes, bool]]:
-    """(block, is it the last) of BLOCK_SIZE bytes each but for the last, which may be shorter or empty."""
-    buffer = bytearray()
+def _blocks(chunks: Iterable[bytes | memoryview]) -> Iterator[tuple[bytearray, bool]]:
+    """(block, is it the last) of BLOCK_SIZE bytes each but for the last, which may be shorter or empty.
+
+    A block is filled in place and handed over, so that each byte is copied once.
+    """
+    block, filled = bytearray(BLOCK_SIZE), 0
     for chunk in chunks:
-        buffer += chunk
-        while len(buffer) > BLOCK_SIZE:
-            yield bytes(buffer[:BLOCK_SIZE]), False
-            del buffer[:BLOCK_SIZE]
-    yield bytes(buffer), True
+        rest = memoryview(chunk)
+        while rest:
+            if filled == BLOCK_SIZE:  # only now is it known not to be the last
+                yield block, False
+                block, filled = bytearray(BLOCK_SIZE), 0
+            part = rest[: BLOCK_SIZE - filled]
+            block[filled : filled + len(part)] = part
+            filled += len(part)
+            rest = rest[len(part) :]
+    yield block[:filled], True
 
 
 def _zstd(chunks: Iterable[bytes | memoryview], level: int, workers: int, program: str | None) -> Iterator[bytes]:

@@ -7,8 +7,11 @@ wrong in a child comes back too and is raised here.
 import json
 import os
 import pickle
+import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO
+
+from dockertools_py.errors import DockertoolsError
 
 Task = Callable[[], Any]
 
@@ -51,8 +54,12 @@ def _start(tasks: Sequence[Task], share: Sequence[int]) -> tuple[int, BinaryIO]:
         os.close(reading)
         try:
             answer = json.dumps({number: tasks[number]() for number in share}).encode()
-        except BaseException as error:
+        except DockertoolsError as error:
             answer = b"!" + pickle.dumps(error)
+        except OSError as error:
+            answer = b"!" + pickle.dumps(OSError(error.errno, error.strerror, error.filename))
+        except BaseException:  # a bug: the parent could not show where it is
+            answer = b"!" + pickle.dumps(RuntimeError(traceback.format_exc()))
         with os.fdopen(writing, "wb") as pipe:
             pipe.write(answer)
     finally:
