@@ -2,7 +2,7 @@
 #
 # Type: { lock, … } -> image | { imageName, imageDigest, hash | sha256 | outputHash + outputHashAlgo, … } -> archive
 #
-# With a lock file (`dockertools-py lock alpine:3.20 > alpine.lock.json`) each blob is a fixed-output derivation of its own,
+# With a lock file (`dockertools-py lock alpine:3.20 > alpine.lock.json`) each layer is a fixed-output derivation of its own,
 # named by the digest that it has anyway: no other hash is needed, and what two images share is fetched and kept once. The
 # result is an image as `build` makes them.
 #

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from dockertools_py.derivations.attributes import Attributes
-from dockertools_py.derivations.fetch_blob import say
+from dockertools_py.derivations.fetch_blob import refuse_references, say
 from dockertools_py.derivations.stored_blobs import read_stored
 from dockertools_py.formats.archive import write_archive
 from dockertools_py.formats.output import new_file
@@ -39,7 +39,7 @@ def build(attributes: Attributes) -> None:
     lock = resolve(client, image, Platform.from_json(spec["platform"]), strict=False)
     folder = attributes.build_top / "blobs"
     folder.mkdir()
-    blobs = {descriptor.digest: descriptor for descriptor in (lock.config, *lock.layers)}
+    blobs = {layer.digest: layer for layer in lock.layers}
     with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
         fetching = {digest: pool.submit(_fetch, client, descriptor, folder) for digest, descriptor in blobs.items()}
         try:
@@ -47,10 +47,15 @@ def build(attributes: Attributes) -> None:
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+    config = folder / "config"
+    config.write_bytes(lock.config_blob)
+    files[lock.config.digest] = config
     whole, _ = read_stored(str(image), lock.config.digest, [layer.digest for layer in lock.layers], files, spec["zstd"])
     named = NamedImage(whole, (Reference.of(spec["name"], spec["tag"]),))
     with new_file(attributes.out, in_place=True) as out:
         write_archive(bundle([named], {}), out, partial(layer_chunks, zstd=spec["zstd"]))
+    if spec["refuseReferences"]:
+        refuse_references(attributes.out, str(image))
 
 
 def _fetch(client: Puller, descriptor: Descriptor, folder: Path) -> Path:

@@ -1,12 +1,20 @@
 """One blob or manifest of a registry: a fixed-output derivation, named by the digest that Nix and we compare."""
 
 import os
+import re
 import sys
+from pathlib import Path
 
 from dockertools_py.derivations.attributes import Attributes
+from dockertools_py.errors import DockertoolsError
 from dockertools_py.model.descriptor import Descriptor
 from dockertools_py.registry.client import puller
 from dockertools_py.registry.remote import RemoteImage
+
+_STORE = Path("/nix/store")
+_STORE_PATH = re.compile(rb"/nix/store/([0-9a-z]{32})-")
+_LONGEST = 44
+_PIECE = 1 << 20
 
 
 def build(attributes: Attributes) -> None:
@@ -22,8 +30,29 @@ def build(attributes: Attributes) -> None:
             out.write(client.manifest(str(descriptor.digest), descriptor).data)
         else:
             client.blob(descriptor, out)
+    if spec["refuseReferences"]:
+        refuse_references(attributes.out, str(image))
 
 
 def say(line: str) -> None:
     """Tell who waits for the build."""
     print(line, file=sys.stderr, flush=True)
+
+
+def refuse_references(file: Path, what: str) -> None:
+    """Raise DockertoolsError when a file names a store path that this build needs too.
+
+    A fixed output must not, and Nix before 2.18 cannot be told to overlook it: it fails with words that help nobody, or
+    crashes (NixOS/nix#6660). In the sandbox exactly those paths are in the store.
+    """
+    needed = {os.fsencode(path.name[:32]): path.name for path in _STORE.iterdir()}
+    with file.open("rb") as opened:
+        rest = b""
+        while data := opened.read(_PIECE):
+            for match in _STORE_PATH.finditer(rest + data):
+                if name := needed.get(match[1]):
+                    raise DockertoolsError(
+                        f"{what}: has /nix/store/{name} in it, uncompressed, and fetching needs that path too: "
+                        "Nix before 2.18 refuses this; use a newer one, or a lock file and compressed layers"
+                    )
+            rest = data[-_LONGEST:]

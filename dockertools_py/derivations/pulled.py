@@ -1,5 +1,6 @@
 """An image whose blobs were fetched one by one, described: every digest and diff_id is compared, no byte is copied."""
 
+import base64
 from pathlib import Path
 
 from dockertools_py.derivations.attributes import Attributes
@@ -11,7 +12,7 @@ from dockertools_py.store.description import write_image, write_places
 
 
 def build(attributes: Attributes) -> None:
-    """Spec: `manifest` (its file), `files` (of the blobs, by digest), `container`, `zstd`.
+    """Spec: `manifest` (its file), `config` (base64), `files` (of the layers, by digest), `container`, `zstd`.
 
     The manifest is what counts: a lock file that says something else, by hand or by a merge, is an error.
     """
@@ -19,12 +20,15 @@ def build(attributes: Attributes) -> None:
     what = "pullImage: `lock`"
     manifest = Manifest.from_json(Path(spec["manifest"]).read_bytes(), f"{what}: manifest")
     files = {Digest.parse(digest): Path(file) for digest, file in spec["files"].items()}
-    blobs = [manifest.config.digest, *(layer.digest for layer in manifest.layers)]
-    if set(blobs) != files.keys():
+    layers = [layer.digest for layer in manifest.layers]
+    config = _decoded(spec["config"])
+    if set(layers) != files.keys() or Digest.of(config) != manifest.config.digest:
         raise DockertoolsError(
             f"{what}: its config and layers are not those of its manifest: make it again with `dockertools-py lock`"
         )
-    image, places = read_stored(what, blobs[0], blobs[1:], files, spec["zstd"])
+    file = attributes.build_top / "config"
+    file.write_bytes(config)
+    image, places = read_stored(what, Digest.of(config), layers, files | {Digest.of(config): file}, spec["zstd"])
     if image.config.container != spec["container"]:
         raise DockertoolsError(
             f"{what}: its `container` is not that of its config: make it again with `dockertools-py lock`"
@@ -32,3 +36,10 @@ def build(attributes: Attributes) -> None:
     attributes.out.mkdir()
     write_image(attributes.out, image)
     write_places(attributes.out, places)
+
+
+def _decoded(data: str) -> bytes:
+    try:
+        return base64.b64decode(data, validate=True)
+    except ValueError:
+        return b""  # which is the config of nothing

@@ -8,11 +8,12 @@ name, tag   what it is called by default: `alpine`, `3.20`
 platform    what it is for: os, architecture, variant
 index       descriptor of the index that it was chosen from; absent when there was none
 manifest    descriptor of its manifest …
-config      … and those of the config …
+config      … of the config, with its bytes as `data` (OCI image spec 1.1, descriptor.md, "Embedded Content") …
 layers      … and of the layers, the lowest first
 container   how a container is started: `config` of the config blob, so that evaluation can look at it
 """
 
+import base64
 import io
 from dataclasses import dataclass
 from typing import Any
@@ -47,6 +48,7 @@ class Lock:
     config: Descriptor
     layers: tuple[Descriptor, ...]
     container: ContainerConfig
+    config_blob: bytes
 
     def to_bytes(self) -> bytes:
         """The lock file."""
@@ -57,7 +59,8 @@ class Lock:
             "tag": self.image.tag or DEFAULT_TAG,
             "platform": self.platform.to_json(),
             "manifest": _plain(self.manifest),
-            "config": _plain(self.config),
+            # Not fetched by itself: it may name store paths, as a fixed output must not (nix/internal/runBuilder.nix).
+            "config": _plain(self.config) | {"data": base64.b64encode(self.config_blob).decode()},
             "layers": [_plain(layer) for layer in self.layers],
             "container": dict(self.container),
         }
@@ -87,7 +90,8 @@ def resolve(puller: Puller, image: RemoteImage, platform: Platform, *, strict: b
             compressor_of(layer.media_type)
         except DockertoolsError as error:
             raise DockertoolsError(f"{image}: {error}") from None
-    config = ImageConfig.from_json(fetch_json(puller, manifest.config, image), f"{image}: config")
+    blob = fetch_json(puller, manifest.config, image)
+    config = ImageConfig.from_json(blob, f"{image}: config")
     if strict and not runs_on(config.platform, platform):
         raise DockertoolsError(
             f"{image}: is for {config.platform}, not for {platform}: write --platform {config.platform}"
@@ -96,7 +100,9 @@ def resolve(puller: Puller, image: RemoteImage, platform: Platform, *, strict: b
         raise DockertoolsError(
             f"{image}: {len(config.diff_ids)} diff_ids in its config, but {len(manifest.layers)} layers in its manifest"
         )
-    return Lock(image, config.platform, index, fetched.descriptor, manifest.config, manifest.layers, config.container)
+    return Lock(
+        image, config.platform, index, fetched.descriptor, manifest.config, manifest.layers, config.container, blob
+    )
 
 
 def fetch_json(puller: Puller, descriptor: Descriptor, image: RemoteImage) -> bytes:

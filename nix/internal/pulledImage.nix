@@ -1,4 +1,5 @@
-# An image of a registry, by its lock file: a fixed-output derivation for each blob, and one that describes the image.
+# An image of a registry, by its lock file: a fixed-output derivation for the manifest and for each layer, and one that
+# describes the image. The config's bytes are in the lock file, since they often name store paths.
 #
 # The output path of a blob depends on its digest alone: whatever image, registry or mirror it is for, it is fetched once.
 { runBuilder, arguments, blobs, image, caFile, zstdProgram, ... }:
@@ -17,7 +18,7 @@ let
       # What is no JSON at all, fromJSON says itself.
       if match "[[:space:]]*[{].*" text == null then fail "is no JSON object" else fromJSON text;
   isDescriptor = v: isAttrs v && isString (v.digest or null) && match "sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}" v.digest != null;
-  isLock = v: isString (v.image or null) && isDescriptor (v.manifest or null) && isDescriptor (v.config or null)
+  isLock = v: isString (v.image or null) && isDescriptor (v.manifest or null) && isDescriptor (v.config or null) && isString (v.config.data or null)
     && isList (v.layers or null) && builtins.all isDescriptor v.layers && isAttrs (v.container or null) && isString (v.name or null) && isString (v.tag or null);
   contents =
     if parsed.version or null != 1 then fail "is not of version 1"
@@ -34,7 +35,6 @@ let
       spec = { inherit (contents) image; inherit descriptor isManifest mirrors tlsVerify caFile; };
     };
   manifest = fetch true contents.manifest;
-  config = fetch false contents.config;
   layers = map (fetch false) contents.layers;
 
   description = runBuilder {
@@ -42,8 +42,8 @@ let
     verb = "pulled";
     spec = {
       manifest = "${manifest}";
-      files = listToAttrs (map (blob: { name = blob.digest; value = "${blob.file}"; })
-        (map (descriptor: { inherit (descriptor) digest; file = fetch false descriptor; }) ([ contents.config ] ++ contents.layers)));
+      config = contents.config.data;
+      files = listToAttrs (map (layer: { name = layer.digest; value = "${fetch false layer}"; }) contents.layers);
       inherit (contents) container;
       zstd = zstdProgram;
     };
@@ -64,4 +64,4 @@ image {
   compressor = "none";
   compressionLevel = null;
 }
-// { blobs = { inherit manifest config layers; }; inherit (contents) platform; lock = contents; }
+// { blobs = { inherit manifest layers; }; inherit (contents) platform; lock = contents; }

@@ -18,8 +18,11 @@ let
     "NIX_SSL_CERT_FILE" "SSL_CERT_FILE"
     "DOCKER_AUTH_CONFIG" "REGISTRY_AUTH_FILE" "DOCKER_CONFIG" "NETRC"
   ];
+  # What is fetched may name store paths, though a fixed output has no references. Before 2.18 Nix cannot overlook them, and
+  # the builder says so before Nix crashes. Here alone it does no harm to ask for the version: it changes no output path.
+  overlooksReferences = builtins.compareVersions builtins.nixVersion "2.18" >= 0;
 in
-{ name, verb, spec, graphs ? { }, local ? false, forget ? fixed != null, fixed ? null, meta ? { } }:
+{ name, verb, spec, graphs ? { }, local ? false, forget ? fixed != null && overlooksReferences, fixed ? null, meta ? { } }:
 derivation
   ({
     inherit name system;
@@ -27,7 +30,7 @@ derivation
     args = [ "-I" "-S" "-B" "${if fixed == null then program.builder else program.fetcher}/dockertools_py" "derivation" ];
     __structuredAttrs = true;
     exportReferencesGraph = graphs;
-    spec = spec // { inherit verb; };
+    spec = spec // { inherit verb; } // (if fixed == null then { } else { refuseReferences = !overlooksReferences; });
   }
   // (if local then { preferLocalBuild = true; allowSubstitutes = false; } else { })
   # Nix before 2.14 does not know it and keeps the references.
