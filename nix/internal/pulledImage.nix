@@ -19,7 +19,7 @@ let
       if match "[[:space:]]*[{].*" text == null then fail "is no JSON object" else fromJSON text;
   isDescriptor = v: isAttrs v && isString (v.digest or null) && match "sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}" v.digest != null;
   isLock = v: isString (v.image or null) && isDescriptor (v.manifest or null) && isDescriptor (v.config or null) && isString (v.config.data or null)
-    && isList (v.layers or null) && builtins.all isDescriptor v.layers && isAttrs (v.container or null) && isString (v.name or null) && isString (v.tag or null);
+    && isList (v.layers or null) && builtins.all isDescriptor v.layers && isAttrs (v.container or null) && isAttrs (v.platform or null) && isString (v.name or null) && isString (v.tag or null);
   contents =
     if parsed.version or null != 1 then fail "is not of version 1"
     else if !isLock parsed then fail "lacks a part"
@@ -44,7 +44,7 @@ let
       manifest = "${manifest}";
       config = contents.config.data;
       files = listToAttrs (map (layer: { name = layer.digest; value = "${fetch false layer}"; }) contents.layers);
-      inherit (contents) container;
+      inherit (contents) container platform;
       zstd = zstdProgram;
     };
   };

@@ -241,7 +241,8 @@ def test_a_lock_file_that_was_changed(registry: Registry) -> None:
     assert fewer == f"pullImage: `lock`: its config and layers are not those of its manifest: {again}"
     for data in ("", "!", "e30="):
         assert failure(config=value["config"] | {"data": data}) == fewer
-    assert failure(container={}) == f"pullImage: `lock`: its `container` is not that of its config: {again}"
+    for key, other in (("container", {}), ("platform", ARM64)):
+        assert failure(**{key: other}) == f"pullImage: `lock`: its `{key}` is not that of its config: {again}"
 
 
 # --- as nixpkgs calls it -------------------------------------------------------------------------------------------------
