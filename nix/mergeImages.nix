@@ -11,6 +11,8 @@
 #   name, tag, created, compressor, compressionLevel, meta    as of build
 #   image1, image2 | baseImage, image | images                the images, lowest first
 #   config                                                    on top of the merged one
+#   allowOverride                                             whether an image may change what a path of a lower one shows;
+#                                                             an error otherwise
 #
 # Example:
 #   mergeImages { name = "bash-python"; image1 = bash-image; image2 = just-python; }
@@ -50,6 +52,7 @@ let
       image2 = { type = types.nullOr types.file; default = null; };
       images = { type = types.nullOr { check = v: isList v && builtins.all types.file.check v; rule = "a list of images"; }; default = null; };
       config = { type = types.any; default = { }; };
+      allowOverride = { type = types.bool; default = false; };
       created = { type = types.date; default = "1970-01-01T00:00:01Z"; };
       compressor = { type = types.oneOf [ "gz" "none" "zstd" ]; default = "gz"; };
       compressionLevel = { type = types.nullOr types.natural; default = null; };
@@ -98,7 +101,8 @@ let
           images = map (part: part.description) parts;
           layers = inConfig;
           inherit config;
-          inherit (args) created;
+          inherit (args) allowOverride created;
+          places = map (part: part.rootDescriptions) parts;
           names = genList (index: nameOf index (elemAt parts index)) (length parts);
         };
       };

@@ -32,7 +32,7 @@ def build(attributes: Attributes) -> None:
     attributes.out.mkdir()
     tree = Tree()
     for folder in attributes.paths("below"):
-        for places in read_places(folder):
+        for _, places in read_places(folder):
             tree.apply((entry, 0) for entry in places)
     if not spec["extraCommands"] and not tree.layers:
         # Nothing can move: no need to have all entries at once.

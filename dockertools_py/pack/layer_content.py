@@ -45,7 +45,7 @@ def content_of(entries: Iterable[Entry]) -> LayerContent:
             hidden.add(EVERYTHING if gone in _ALL_ABOVE else store_path(gone))
         elif entry.name.rstrip(b"/") in (b"nix", b"nix/store") and entry.kind is not Kind.DIRECTORY:
             hidden.add(EVERYTHING)
-        if not entry.name.startswith(_STORE) or len(entry.name) == len(_STORE):
+        if is_place(entry):
             places.append(entry)
         elif gone is None:
             path = store_path(entry.name)
@@ -73,6 +73,11 @@ def whole_paths(contents: Sequence[LayerContent]) -> list[tuple[str, ...]]:
             elif path not in changed:
                 holders.setdefault(path, (number, fingerprint))
     return [tuple(sorted(p for p, (holder, _) in holders.items() if holder == n)) for n in range(len(contents))]
+
+
+def is_place(entry: Entry) -> bool:
+    """Whether an entry is outside the store; the store's own folder is, what is in it is not."""
+    return not entry.name.startswith(_STORE) or len(entry.name) == len(_STORE)
 
 
 def store_path(name: bytes) -> str:

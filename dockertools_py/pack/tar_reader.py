@@ -6,6 +6,7 @@ read here: a member says where its bytes are, and whoever wants them reads that 
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import BinaryIO, Protocol
 
 from dockertools_py.errors import DockertoolsError, shown
@@ -40,14 +41,15 @@ class ByteStream(Protocol):
 
 
 class FileStream:
-    """A seekable file: skipping costs nothing."""
+    """`size` bytes from `start` of a seekable file: skipping costs nothing."""
 
-    def __init__(self, file: BinaryIO, size: int) -> None:
-        self._file, self._size, self.offset = file, size, 0
+    def __init__(self, file: BinaryIO, size: int, start: int = 0) -> None:
+        self._file, self._size, self._start, self.offset = file, size, start, 0
+        file.seek(start)
 
     def read(self, count: int) -> bytes:
         """See ByteStream."""
-        data = self._file.read(count)
+        data = self._file.read(max(0, min(count, self._size - self.offset)))
         self.offset += len(data)
         return data
 
@@ -56,7 +58,7 @@ class FileStream:
         self.offset += count
         if self.offset > self._size:
             raise DockertoolsError(f"the tar ends {self.offset - self._size} bytes too early")
-        self._file.seek(self.offset)
+        self._file.seek(self._start + self.offset)
 
 
 class ChunkStream:
@@ -132,7 +134,7 @@ class TarMember:
             name + b"/" if name and self.kind is Kind.DIRECTORY else name,
             self.kind,
             self.mode,
-            Owner(self.uid, self.gid),
+            _owner(self.uid, self.gid),
             max(0, min(self.mtime, MAX_OCTAL_TIME)),
             self.size,
             self.link.removeprefix(b"./").lstrip(b"/") if self.kind is Kind.HARDLINK else self.link,
@@ -142,7 +144,10 @@ class TarMember:
 
 
 def members(stream: ByteStream) -> Iterator[TarMember]:
-    """All members up to the end of the archive. Raises DockertoolsError for anything that is no tar."""
+    """All members up to the end of the archive. Raises DockertoolsError for anything that is no tar.
+
+    Whoever wants a member's content reads it from `stream` before asking for the next member.
+    """
     for_all: dict[str, bytes] = {}
     for_next: dict[str, bytes] = {}
     all_size = next_size = count = 0
@@ -166,6 +171,7 @@ def members(stream: ByteStream) -> Iterator[TarMember]:
                 case b"g":
                     for_all |= {key: value for key, value in _records(data).items() if _has_meaning(key)}
             continue
+        begin = stream.offset
         if typeflag != _VOLUME:
             count += 1
             if count > MAX_MEMBERS:
@@ -174,7 +180,13 @@ def members(stream: ByteStream) -> Iterator[TarMember]:
             yield member
             size = member.size
         for_next, next_size = {}, 0
-        stream.skip(size + padding(size))
+        stream.skip(begin + size + padding(size) - stream.offset)
+
+
+@lru_cache(maxsize=256)
+def _owner(uid: int, gid: int) -> Owner:
+    """The same value for all files of one owner: trees of a million entries are kept in memory."""
+    return Owner(uid, gid)
 
 
 def begins_as_tar(data: bytes) -> bool:

@@ -66,12 +66,12 @@ def write_places(folder: Path, layers: Iterable[Iterable[Entry]]) -> None:
                 print(json.dumps([number, *_place_to_json(entry)], separators=(",", ":")), file=file)
 
 
-def read_places(folder: Path) -> Iterator[Iterator[Entry]]:
-    """The entries of each layer as noted; none where a description has no such note, as of store paths alone."""
+def read_places(folder: Path) -> Iterator[tuple[int, Iterator[Entry]]]:
+    """The number of each layer that has entries outside the store, and these entries, until the next one is asked for."""
     if (folder / _PLACES).exists():
         with (folder / _PLACES).open(encoding="ascii") as file:
-            for _, lines in groupby(map(json.loads, file), key=itemgetter(0)):
-                yield (_place_from_json(line[1:]) for line in lines)
+            for number, lines in groupby(map(json.loads, file), key=itemgetter(0)):
+                yield number, (_place_from_json(line[1:]) for line in lines)
 
 
 def write_blobs(folder: Path, blobs: Mapping[Digest, BlobSource]) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from dockertools_py.errors import DockertoolsError
 from dockertools_py.store.parallel import parallel
+from tests.oracle.children import no_child_is_left
 
 
 def fails(error: BaseException) -> Any:
@@ -19,16 +21,16 @@ def killed() -> Any:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def no_child_is_left() -> None:
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+@pytest.fixture(autouse=True)
+def nothing_stays() -> Iterator[None]:
+    with no_child_is_left():
+        yield
 
 
 @pytest.mark.parametrize("workers", [0, 1, 2, 5, 100])
 def test_results_are_in_order(workers: int) -> None:
     tasks = [partial(lambda n: {"n": n}, number) for number in range(23)]
     assert parallel(tasks, [number % 7 for number in range(23)], workers) == [{"n": number} for number in range(23)]
-    no_child_is_left()
 
 
 def test_tasks_run_in_other_processes_and_at_once() -> None:
@@ -53,7 +55,6 @@ def test_an_exception_of_a_child_is_raised(bad: int) -> None:
     tasks[bad] = partial(fails, DockertoolsError("bad task"))
     with pytest.raises(DockertoolsError, match=r"^bad task$"):
         parallel(tasks, [1] * 4, 2)
-    no_child_is_left()
 
 
 def test_errors_of_the_system_keep_their_number_and_file() -> None:
@@ -65,7 +66,6 @@ def test_errors_of_the_system_keep_their_number_and_file() -> None:
 def test_a_child_that_is_killed_is_an_error_and_no_hang() -> None:
     with pytest.raises(RuntimeError, match=r"^a worker ended with wait status 9$"):
         parallel([killed, lambda: 1, lambda: 2], [1, 1, 1], 3)
-    no_child_is_left()
 
 
 def test_an_exception_that_cannot_be_sent_is_an_error_too() -> None:
@@ -74,7 +74,6 @@ def test_an_exception_that_cannot_be_sent_is_an_error_too() -> None:
 
     with pytest.raises(RuntimeError, match=r"(?s)Traceback.*in fails.*Local"):
         parallel([partial(fails, Local()), lambda: 1], [1, 1], 2)
-    no_child_is_left()
 
 
 def test_a_result_that_is_no_json_is_an_error() -> None:

@@ -1,0 +1,94 @@
+"""What images have outside the store, stacked from the notes in their descriptions."""
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from dockertools_py.model.digest import Digest
+from dockertools_py.model.entry import Kind
+from dockertools_py.pack.layer import BlobSource, Layer, RootSource, Source
+from dockertools_py.pack.layer_content import is_place
+from dockertools_py.pack.tar_reader import ChunkStream, members
+from dockertools_py.pack.tree import Node, Tree
+from dockertools_py.store.description import read_layers, read_places
+from dockertools_py.store.produce import READ_SIZE, entries, tar_chunks
+from dockertools_py.store.walk import EXECUTABLE
+
+STORE_DIRECTORY = b"/nix/store/"
+EMPTY = hashlib.sha256().hexdigest()
+
+
+class Stack:
+    """A tree of layers, which knows for each of its nodes the image that it is from, and finds its content when asked."""
+
+    def __init__(self) -> None:
+        self.tree = Tree()
+        self._layers: list[Layer] = []
+        self._images: list[int] = []
+        self._digests: dict[int, list[str]] = {}
+        self._known: set[Digest] = set()
+
+    def add(self, folders: Iterable[Path], image: int) -> None:
+        """Stack the layers of an image that are not there yet, as composing does."""
+        for folder in folders:
+            layers = read_layers(folder)
+            for number, places in read_places(folder):
+                layer = layers[number]
+                if layer.diff_id not in self._known:
+                    self._known.add(layer.diff_id)
+                    self._layers.append(layer)
+                    self._images.append(image)
+                    self.tree.apply((entry, place) for place, entry in enumerate(places))
+
+    def image_of(self, node: Node) -> int:
+        """The number of the image that says what a node shows."""
+        return self._images[node.layer]
+
+    def shown(self, node: Node) -> str:
+        """What reading a file gives, and whether it can be run; of a link to a store path what it leads to.
+
+        A layer is read once.
+        """
+        entry = node.entry
+        if entry.kind is Kind.SYMLINK:
+            path = entry.link
+            if not (path.startswith(STORE_DIRECTORY) and os.path.isfile(path)):
+                return f"link to {os.fsdecode(path)}"
+            return _as_run(_file_digest(path), os.stat(path).st_mode)
+        return _as_run(self._digest(node) if entry.size else EMPTY, entry.mode)
+
+    def _digest(self, node: Node) -> str:
+        number, place = node.place
+        if number not in self._digests:
+            self._digests[number] = list(_digests(self._layers[number].source))
+        return self._digests[number][place]
+
+
+def _digests(source: Source) -> Iterator[str]:
+    """For each entry outside the store, in order, the digest of its content; nothing where it has none."""
+    if isinstance(source, BlobSource):
+        stream = ChunkStream(tar_chunks(source))
+        for entry in (member.entry() for member in members(stream)):
+            if is_place(entry):
+                yield _next_digest(stream, entry.size) if entry.size else ""
+    elif isinstance(source, RootSource):
+        for entry in entries(source):
+            yield _file_digest(entry.path) if entry.size else ""
+
+
+def _as_run(digest: str, mode: int) -> str:
+    return f"{digest} {'executable' if mode & EXECUTABLE else ''}"
+
+
+def _next_digest(stream: ChunkStream, size: int) -> str:
+    hasher = hashlib.sha256()
+    while size and (data := stream.read(min(size, READ_SIZE))):
+        hasher.update(data)
+        size -= len(data)
+    return hasher.hexdigest()
+
+
+def _file_digest(path: bytes) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
