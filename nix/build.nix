@@ -8,6 +8,9 @@
 #   fromImage         the base: an image of ours, or any docker archive, OCI archive or OCI layout
 #   fromImageName     which image of an archive of several …
 #   fromImageTag      … and its tag
+#   inheritConfig     what of the base's config is inherited: "all", "env", "none", or a list of keys
+#   allowPlatformMismatch
+#                     whether the base may be for another platform
 #   addTarball        root file system tars, of mkTarball or of anything else: one or a list
 #   contents          packages whose files appear at `/` as links into the store
 #   copyToRoot        packages whose files are copied to `/`
@@ -34,6 +37,8 @@ arguments.declare "build"
   tag = { type = names.tag; default = null; };
   fromImage = { type = types.nullOr types.file; default = null; };
   fromImageName = { type = types.nullOr types.string; default = null; };
+  inheritConfig = { type = types.inheritance; default = "all"; };
+  allowPlatformMismatch = { type = types.bool; default = false; };
   fromImageTag = { type = types.nullOr types.string; default = null; };
   addTarball = { type = types.nullOr types.files; default = null; };
   contents = { type = types.packages; default = [ ]; };
@@ -108,7 +113,8 @@ arguments.declare "build"
         bases = if base == null then [ ] else [ base.description ];
         base = base != null;
         inherit layers config;
-        inherit (args) created;
+        inherit (args) created inheritConfig;
+        allowPlatform = args.allowPlatformMismatch;
         platform = platform.make args.architecture args.variant system;
       };
     };
@@ -117,7 +123,7 @@ arguments.declare "build"
   builtins.seq compressionLevel (image {
     inherit (args) name tag meta;
     inherit description layers compressor compressionLevel;
-    config = scope.inheritConfig (fromBase "config" { }) config;
+    config = scope.inheritConfig (scope.inheritConfig.select args.inheritConfig (fromBase "config" { })) config;
     roots = fromBase "roots" [ ] ++ concatLists groups;
     inherit copied;
     descriptions = fromBase "descriptions" [ ] ++ tarLayers;

@@ -1,5 +1,7 @@
 """An image: a base or nothing, layers on top, and a config."""
 
+from dataclasses import replace
+
 from dockertools_py.derivations.attributes import Attributes
 from dockertools_py.errors import DockertoolsError
 from dockertools_py.model import container_config
@@ -10,7 +12,10 @@ from dockertools_py.store.description import read_image, read_layers, write_imag
 
 
 def build(attributes: Attributes) -> None:
-    """Spec: `base`, `layers` (descriptions), `config`, `created`, `platform`."""
+    """Spec: `base`, `bases` (its description), `layers` (descriptions), `config`, `created`, `platform`.
+
+    `inheritConfig`: what of the base's config counts; `allowPlatform`: whether the base may be for another platform.
+    """
     spec = attributes.spec
     created = parse_created(spec["created"])
     platform = Platform.from_json(spec["platform"])
@@ -18,11 +23,13 @@ def build(attributes: Attributes) -> None:
     if spec["base"]:
         (folder,) = attributes.paths("bases")
         base = read_image(folder)
-        if base.config.platform != platform:
+        if base.config.platform != platform and not spec["allowPlatform"]:
             raise DockertoolsError(
-                f"fromImage: the base is for {base.config.platform}, the image for {platform}: "
-                "give `architecture`, or a base for the same platform"
+                f"fromImage: the base is for {base.config.platform}, the image for {platform}: give `architecture`, "
+                "a base for the same platform, or `allowPlatformMismatch = true`"
             )
+        inherited = container_config.selected(base.config.container, spec["inheritConfig"])
+        base = replace(base, config=replace(base.config, platform=platform, container=inherited, blob=b""))
     have = {layer.diff_id for layer in base.layers}
     layers = [layer for folder in attributes.paths("layers") for layer in read_layers(folder)]
     image = base.append([layer for layer in layers if layer.diff_id not in have], created)

@@ -74,6 +74,14 @@ def parse(value: Any, what: str) -> ContainerConfig:
     return {key: setting for key, setting in value.items() if setting is not None}
 
 
+def selected(base: ContainerConfig, keys: str | Sequence[str]) -> ContainerConfig:
+    """What of a base's config is to be inherited: `all`, `none`, `env` for Env alone, or a list of keys."""
+    if keys == "all":
+        return base
+    wanted = {"none": (), "env": ("Env",)}[keys] if isinstance(keys, str) else keys
+    return {key: setting for key, setting in base.items() if key in wanted}
+
+
 def inherit(base: ContainerConfig, own: ContainerConfig) -> ContainerConfig:
     """`own` on top of `base`, as FROM in a Dockerfile does it.
 

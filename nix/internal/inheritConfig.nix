@@ -20,5 +20,14 @@ let
     else if elem key [ "ExposedPorts" "Volumes" "Labels" ] then (base.${key} or { }) // setting
     else setting;
 in
-base: own:
-(if own ? Entrypoint then removeAttrs base [ "Cmd" ] else base) // mapAttrs (merge base) own
+{
+  # As a function: the second config on top of the first.
+  __functor = _: base: own: (if own ? Entrypoint then removeAttrs base [ "Cmd" ] else base) // mapAttrs (merge base) own;
+
+  # What of a base's config is inherited: "all", "env", "none" or a list of keys.
+  select = keys: base:
+    let wanted = { none = [ ]; env = [ "Env" ]; }.${keys} or [ ]; in
+    if keys == "all" then base
+    else listToAttrs (map (name: { inherit name; value = base.${name}; })
+      (filter (name: base ? ${name}) (if builtins.isList keys then keys else wanted)));
+}

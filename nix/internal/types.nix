@@ -20,6 +20,11 @@ rec {
     rule = "a date like \"1970-01-01T00:00:01Z\"";
   };
 
+  inheritance = {
+    check = v: elem v [ "all" "env" "none" ] || (isList v && all isString v);
+    rule = "\"all\", \"env\", \"none\", or a list of keys such as [ \"Env\" \"User\" ]";
+  };
+
   # A package, a path, or a string that names something in the store.
   package = {
     check = v: isPath v || (isAttrs v && v ? outPath) || (isString v && builtins.hasContext v);

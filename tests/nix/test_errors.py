@@ -24,10 +24,10 @@ FAKE = """
 """
 
 BUILD = (
-    "addTarball architecture compressionLevel compressor config contents copyToRoot created extraCommands fromImage "
-    "fromImageName fromImageTag gid layers maxLayers meta mtime name tag uid variant"
+    "addTarball allowPlatformMismatch architecture compressionLevel compressor config contents copyToRoot created extraCommands fromImage "
+    "fromImageName fromImageTag gid inheritConfig layers maxLayers meta mtime name tag uid variant"
 )
-MERGE = "baseImage compressionLevel compressor config created image image1 image2 images meta name tag"
+MERGE = "allowOverride baseImage compressionLevel compressor config created image image1 image2 images meta name tag"
 TARBALL = "compressionLevel compressor contents copyToRoot drv gid meta mtime name uid"
 KEYS = (
     "ArgsEscaped AttachStderr AttachStdin AttachStdout Cmd CpuShares Domainname Entrypoint Env ExposedPorts Healthcheck "
@@ -396,7 +396,7 @@ BUILDER_ERRORS = {
     ),
     EMPTY + "fromImage = FILES/arm.tar; }": (
         "fromImage: the base is for linux/arm64, the image for linux/amd64: "
-        "give `architecture`, or a base for the same platform"
+        "give `architecture`, a base for the same platform, or `allowPlatformMismatch = true`"
     ),
     'mergeImages { name = "x"; images = [ (build { name = "y"; tag = "1"; }) FILES/arm.tar ]; }': (
         "mergeImages: y:1 is for linux/amd64, image 2 for linux/arm64: images of one platform can be merged"
