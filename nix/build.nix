@@ -65,9 +65,10 @@ arguments.declare "build"
     inherit (args) mtime compressor;
 
     config = containerConfig "build" args.config;
+    imagePlatform = platform.make args.architecture args.variant system;
     compressionLevel = scope.compressionLevel "build" compressor args.compressionLevel;
 
-    base = if args.fromImage == null then null else baseImage { function = "build"; argument = "fromImage"; from = args.fromImage; imageName = args.fromImageName; imageTag = args.fromImageTag; };
+    base = if args.fromImage == null then null else baseImage { function = "build"; argument = "fromImage"; from = args.fromImage; imageName = args.fromImageName; imageTag = args.fromImageTag; platform = imagePlatform; };
     fromBase = attribute: default: if base == null then default else base.${attribute};
 
     # A tar of ours is known by what it holds, so that nothing which the base has is added again.
@@ -115,7 +116,7 @@ arguments.declare "build"
         inherit layers config;
         inherit (args) created inheritConfig;
         allowPlatform = args.allowPlatformMismatch;
-        platform = platform.make args.architecture args.variant system;
+        platform = imagePlatform;
       };
     };
   in

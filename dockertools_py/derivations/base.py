@@ -13,6 +13,7 @@ from dockertools_py.formats.image_reader import (
 )
 from dockertools_py.formats.members import Reader, read_range
 from dockertools_py.formats.output import new_file
+from dockertools_py.model.platform import Platform
 from dockertools_py.pack.decompression import decompress
 from dockertools_py.pack.tar import BLOCK
 from dockertools_py.pack.tar_reader import begins_as_tar
@@ -20,7 +21,7 @@ from dockertools_py.store.description import write_image, write_places
 
 
 def build(attributes: Attributes) -> None:
-    """Spec: `file`, `argument` (what the user calls it), `imageName`, `imageTag`, `all`, `zstd`.
+    """Spec: `file`, `argument` (what the user calls it), `imageName`, `imageTag`, `platform`, `all`, `zstd`.
 
     An outer compression is taken off: the layers inside must be reached. With `all` every image in the file gets a
     folder of its own, `0`, `1` and so on.
@@ -31,7 +32,8 @@ def build(attributes: Attributes) -> None:
         reader = Reader.open(_plain(attributes, given), str(given))
         there = stored_images(reader)
         if not spec["all"]:
-            stored = choose(there, spec["imageName"], spec["imageTag"], str(given))
+            platform = Platform.from_json(spec["platform"])
+            stored = choose(there, spec["imageName"], spec["imageTag"], str(given), platform)
             _write(attributes.out, reader, stored, spec["zstd"])
             return
         for number, stored in enumerate(there):

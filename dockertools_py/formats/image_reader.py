@@ -19,6 +19,7 @@ from dockertools_py.model.image_config import ImageConfig
 from dockertools_py.model.index import MAX_MANIFESTS_READ, Index
 from dockertools_py.model.manifest import MAX_LAYERS_READ, Manifest
 from dockertools_py.model.media_type import INDEXES, LAYER_OF_COMPRESSOR, MANIFESTS
+from dockertools_py.model.platform import Platform
 from dockertools_py.pack.bundle import CONTAINERD_NAME, REF_NAME, blob_name
 from dockertools_py.pack.decompression import MAGIC_SIZE, compressor_of, decompress
 from dockertools_py.pack.image import Image
@@ -28,6 +29,8 @@ from dockertools_py.pack.tar_reader import ChunkStream, members
 from dockertools_py.pack.verified import Buffer
 
 _MAX_NESTING = 4
+REFERENCE_TYPE, ATTESTATION = "vnd.docker.reference.type", "attestation-manifest"
+"""How buildx marks what is about an image but is none (moby/buildkit, docs/attestations/attestation-storage.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,13 @@ class StoredImage:
     names: tuple[str, ...]
     config: str
     layers: tuple[str, ...]
+    platform: Platform | None = None
+    """As the index says; an archive's manifest says nothing of it."""
+
+    def told(self) -> list[str]:
+        """Its names for an error, with the platform where there is one."""
+        suffix = f" for {self.platform}" if self.platform else ""
+        return [name + suffix for name in self.names or ("one without a name",)]
 
 
 def stored_images(reader: Reader) -> tuple[StoredImage, ...]:
@@ -48,12 +58,21 @@ def stored_images(reader: Reader) -> tuple[StoredImage, ...]:
     raise DockertoolsError(f"{reader.files.what}: {_what_it_is(reader)}")
 
 
-def choose(images: Sequence[StoredImage], name: str | None, tag: str | None, what: str) -> StoredImage:
-    """The image of that name and tag, or the only one. Raises DockertoolsError with what there is."""
+def choose(
+    images: Sequence[StoredImage], name: str | None, tag: str | None, what: str, platform: Platform | None = None
+) -> StoredImage:
+    """The image of that name and tag, or the only one; of several the only one for `platform`.
+
+    Raises DockertoolsError with what there is.
+    """
     wanted = [image for image in images if (not name and not tag) or any(_matches(n, name, tag) for n in image.names)]
+    if len(wanted) > 1:
+        wanted = [
+            image for image in wanted if image.platform and platform and image.platform.is_for(platform)
+        ] or wanted
     if len(wanted) == 1:
         return wanted[0]
-    there = ", ".join(shown(n) for image in images for n in image.names or ("one without a name",)) or "nothing"
+    there = ", ".join(shown(n) for image in images for n in image.told()) or "nothing"
     if not wanted:
         raise DockertoolsError(f"{what}: no image {name or '*'}:{tag or '*'} in it; there is: {there}")
     raise DockertoolsError(
@@ -156,6 +175,8 @@ def _layout_images(reader: Reader) -> Iterator[StoredImage]:
         if count > MAX_MANIFESTS_READ:  # each level of indexes may multiply them
             raise DockertoolsError(f"{reader.what('index.json')}: more than {MAX_MANIFESTS_READ} images")
         entry, names, depth = pending.pop()
+        if entry.annotations.get(REFERENCE_TYPE) == ATTESTATION:
+            continue
         file = blob_name(entry.digest)
         if entry.media_type in INDEXES:
             pending += _index_entries(reader, file, names, depth)
@@ -164,7 +185,7 @@ def _layout_images(reader: Reader) -> Iterator[StoredImage]:
             _check_named_digest(reader.what(file), file, Digest.of(data))
             manifest = Manifest.from_json(data, reader.what(file))
             layers = tuple(blob_name(layer.digest) for layer in manifest.layers)
-            yield StoredImage(names, blob_name(manifest.config.digest), layers)
+            yield StoredImage(names, blob_name(manifest.config.digest), layers, entry.platform)
 
 
 def _index_entries(

@@ -23,5 +23,12 @@ class Platform:
         value = {"architecture": self.architecture, "os": self.os}
         return value | {"variant": self.variant} if self.variant else value
 
+    def is_for(self, other: "Platform") -> bool:
+        """Whether both are one platform: arm64 without a variant is v8 (image-index.md, "Platform Variants")."""
+        return self._full() == other._full()
+
+    def _full(self) -> tuple[str, str, str]:
+        return self.os, self.architecture, self.variant or ("v8" if self.architecture == "arm64" else "")
+
     def __str__(self) -> str:
         return "/".join(filter(None, (self.os, self.architecture, self.variant)))

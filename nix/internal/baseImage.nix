@@ -2,14 +2,14 @@
 #
 # A derivation for each file, shared by all its children. What an image of ours promises to others is the list at the end of
 # image.nix.
-{ runBuilder, names, blobs, files, zstdProgram, ... }:
-{ function, argument, from, imageName ? null, imageTag ? null, all ? false }:
+scope@{ runBuilder, names, blobs, files, system, zstdProgram, ... }:
+{ function, argument, from, imageName ? null, imageTag ? null, all ? false, platform ? scope.platform.make null null system }:
 let
   file = files.inStore function argument from;
   description = runBuilder {
     name = "${names.ofPath file}-description";
     verb = "base";
-    spec = { inherit file argument imageName imageTag all; zstd = zstdProgram; };
+    spec = { inherit file argument imageName imageTag all platform; zstd = zstdProgram; };
   };
 in
 if from ? dockertoolsImage then from.dockertoolsImage

@@ -1,6 +1,7 @@
 """Reading images of others: every form they come in, and what is said of those that are none."""
 
 import gzip
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -11,6 +12,7 @@ from dockertools_py.errors import DockertoolsError
 from dockertools_py.formats.image_reader import StoredImage, choose, read_image, stored_images
 from dockertools_py.formats.members import Reader
 from dockertools_py.model.manifest import MAX_LAYERS_READ
+from dockertools_py.model.platform import Platform
 from dockertools_py.model.reference import parse_all
 from dockertools_py.pack.image import Image
 from tests.oracle.image import (
@@ -187,6 +189,31 @@ THERE = "docker.io/library/one:1, docker.io/library/one:2, example.org/two:lates
 )
 def test_choosing(name: str | None, tag: str | None, config: str) -> None:
     assert choose(SEVERAL, name, tag, "x.tar").config == config
+
+
+AMD, ARM = Platform("amd64"), Platform("arm64", variant="v8")
+OF_PLATFORMS = tuple(StoredImage(("x:1",), str(platform), (), platform) for platform in (AMD, ARM))
+
+
+def test_choosing_by_platform() -> None:
+    assert choose(OF_PLATFORMS, None, None, "it", AMD).config == "linux/amd64"
+    assert choose(OF_PLATFORMS, "x", "1", "it", Platform("arm64")).config == "linux/arm64/v8"
+    for platform in (None, Platform("s390x")):
+        with pytest.raises(DockertoolsError, match=r"there is: x:1 for linux/amd64, x:1 for linux/arm64/v8$"):
+            choose(OF_PLATFORMS, None, None, "it", platform)
+    # Who names the only image there is means it.
+    assert choose(OF_PLATFORMS[1:], None, None, "it", AMD).config == "linux/arm64/v8"
+
+
+def test_attestations_are_no_images(tmp_path: Path) -> None:
+    made = Handmade()
+    files = made.files()
+    del files["manifest.json"]
+    index = json.loads(files["index.json"])
+    attestation = {**index["manifests"][0], "annotations": {"vnd.docker.reference.type": "attestation-manifest"}}
+    index["manifests"].append(attestation)
+    files["index.json"] = encode(index)
+    is_whole(read(write_tar(tmp_path / "a.tar", files)), made)
 
 
 @pytest.mark.parametrize(

@@ -24,8 +24,8 @@ FAKE = """
 """
 
 BUILD = (
-    "addTarball allowPlatformMismatch architecture compressionLevel compressor config contents copyToRoot created extraCommands fromImage "
-    "fromImageName fromImageTag gid inheritConfig layers maxLayers meta mtime name tag uid variant"
+    "addTarball allowPlatformMismatch architecture compressionLevel compressor config contents copyToRoot created "
+    "extraCommands fromImage fromImageName fromImageTag gid inheritConfig layers maxLayers meta mtime name tag uid variant"
 )
 MERGE = "allowOverride baseImage compressionLevel compressor config created image image1 image2 images meta name tag"
 TARBALL = "compressionLevel compressor contents copyToRoot drv gid meta mtime name uid"
