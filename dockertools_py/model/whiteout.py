@@ -3,6 +3,8 @@
 from dockertools_py.model.entry import Entry, Kind
 
 PREFIX = b".wh."
+META_PREFIX = b".wh..wh."
+"""What AUFS noted for itself at the top of a layer; of no meaning to anybody else, and left out by Docker."""
 OPAQUE = b".wh..wh..opq"
 """In a directory: nothing of the layers below is in it."""
 

@@ -7,30 +7,65 @@ that it leads to at that moment.
 
 No content is read. A node says which layer it is from and where in its tar the content begins, so that whoever wants the
 bytes finds them. Names in here have no trailing `/`, and the top is `b""`.
+
+A base may have a million files, so a node is small: no dict of children before it has one, no tuple for its place. About
+600 bytes a path.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
 
 from dockertools_py.errors import DockertoolsError, shown
 from dockertools_py.model.entry import Entry, Kind
-from dockertools_py.model.whiteout import hides
+from dockertools_py.model.whiteout import META_PREFIX, OPAQUE, PREFIX, hides
 
 MAX_LINKS = 40
 """As many symbolic links does Linux follow (path_resolution(7))."""
+
+MAX_PATHS = 5_000_000
+"""In one tree: members with long names may mean thousands of directories each."""
+
+Place = tuple[int, int]
+"""The number of a layer, and the offset of the content in its tar."""
+
+_NO_CHILDREN: Mapping[bytes, "Node"] = MappingProxyType({})
 
 
 @dataclass(slots=True)
 class Node:
     """What is at a path: its entry, the number of the layer that says so, and where its content is.
 
-    `place` is the number of a layer and an offset in its tar: hard links have the same one, and only they.
+    The entry of a hard link is that of the file, by the name that it had when it was put in.
     """
 
     entry: Entry
     layer: int
-    place: tuple[int, int] = (-1, 0)
-    children: dict[bytes, "Node"] = field(default_factory=dict)
+    origin: int = -1
+    offset: int = 0
+    own_children: dict[bytes, "Node"] | None = None
+
+    @property
+    def place(self) -> Place:
+        """Where the content is: hard links have the same place, and only they."""
+        return self.origin, self.offset
+
+    @property
+    def children(self) -> Mapping[bytes, "Node"]:
+        """What is in it, by the last part of its path."""
+        return _NO_CHILDREN if self.own_children is None else self.own_children
+
+    def add(self, part: bytes, child: "Node") -> None:
+        """Put a child in it, in the place of one that may be there."""
+        if self.own_children is None:
+            self.own_children = {}
+        self.own_children[part] = child
+
+    def remove(self, part: bytes) -> None:
+        """Take away a child."""
+        assert self.own_children is not None
+        del self.own_children[part]
+        self.own_children = self.own_children or None
 
     def is_directory(self) -> bool:
         """Whether it can have children."""
@@ -43,6 +78,9 @@ class Tree:
     def __init__(self) -> None:
         self.top = Node(Entry(b"", Kind.DIRECTORY, 0o755), -1)
         self.layers = 0
+        self.linked: set[Place] = set()
+        """Places that hard links lead to: all others have one path."""
+        self._count = 0
 
     def apply(self, members: Iterable[tuple[Entry, int]]) -> None:
         """Put a layer on top: its entries, each with the offset of its content. Raises DockertoolsError.
@@ -50,16 +88,22 @@ class Tree:
         A path through something that is no directory makes a directory of it, as Docker's overlay does.
         """
         number, self.layers = self.layers, self.layers + 1
+        hidden_here: set[bytes] = set()
         for entry, offset in members:
             parts = _parts(entry.name)
             if not parts:
-                self.top.entry = entry
+                if entry.kind is not Kind.DIRECTORY:
+                    raise DockertoolsError(f"{shown(entry.name)}: the top of the tree, but no directory")
+                self.top.entry = entry._replace(name=b"")
                 continue
-            folder = b"".join(part + b"/" for part in parts[:-1])
-            if (hidden := hides(folder, parts[-1])) is not None:
+            if not entry.name.startswith(PREFIX) and b"/" + PREFIX not in entry.name:
+                self._put(parts, entry, number, offset)
+                continue
+            hidden = _hidden(parts)
+            # Once is enough: what comes after is this layer's own.
+            if hidden is not None and hidden not in hidden_here:
+                hidden_here.add(hidden)
                 self._hide(hidden, number)
-                continue
-            self._put(parts, entry, number, offset)
 
     def get(self, name: bytes) -> Node | None:
         """What is at a path, links not followed."""
@@ -93,9 +137,13 @@ class Tree:
             left += [p for p in reversed(node.entry.link.split(b"/")) if p not in (b"", b".")]
         return b"/".join(done)
 
-    def nodes(self) -> Iterator[tuple[bytes, Node]]:
-        """All paths below the top in ascending order of their member names, so each directory before what is in it."""
-        stack = [(b"", self.top)]
+    def nodes(self, start: bytes = b"") -> Iterator[tuple[bytes, Node]]:
+        """All paths below the top in ascending order of their member names, so each directory before what is in it.
+
+        With `start` that path, if it is there, and what is below it.
+        """
+        first = self.get(start)
+        stack = [] if first is None else [(start, first)]
         while stack:
             name, node = stack.pop()
             if name:
@@ -112,7 +160,7 @@ class Tree:
             if child is None or not child.is_directory():
                 name = b"/".join(parts[:depth]) + b"/"
                 child = Node(Entry(name, Kind.DIRECTORY, 0o755, mtime=entry.mtime), number)
-                parent.children[part] = child
+                self._add(parent, part, child)
             parent = child
         last = parts[-1]
         if entry.kind is Kind.HARDLINK:
@@ -121,13 +169,20 @@ class Tree:
                 raise DockertoolsError(
                     f"{shown(entry.name)}: a hard link to {shown(entry.link)}, which is no file here"
                 )
-            parent.children[last] = Node(target.entry, number, target.place)
+            self.linked.add(target.place)
+            self._add(parent, last, Node(target.entry, number, *target.place))
             return
         old = parent.children.get(last)
         if old is not None and old.is_directory() and entry.kind is Kind.DIRECTORY:
             old.entry, old.layer = entry, number
             return
-        parent.children[last] = Node(entry, number, (number, offset))
+        self._add(parent, last, Node(entry, number, number, offset))
+
+    def _add(self, parent: Node, part: bytes, child: Node) -> None:
+        self._count += 1
+        if self._count > MAX_PATHS:
+            raise DockertoolsError(f"more than {MAX_PATHS} paths, of which some are directories that have no entry")
+        parent.add(part, child)
 
     def _hide(self, name: bytes, number: int) -> None:
         """Take away what is at a path, or below one that ends in `/`, unless it is of layer `number` itself."""
@@ -139,7 +194,7 @@ class Tree:
             *folder, last = _parts(name)
             parent = self.get(b"/".join(folder))
             assert parent is not None
-            del parent.children[last]
+            parent.remove(last)
 
 
 def _prune(node: Node, number: int) -> None:
@@ -149,7 +204,21 @@ def _prune(node: Node, number: int) -> None:
         below += [(child, part, grandchild) for part, grandchild in child.children.items()]
     for parent, part, child in reversed(below):
         if child.layer != number and not child.children:
-            del parent.children[part]
+            parent.remove(part)
+
+
+def _hidden(parts: list[bytes]) -> bytes | None:
+    """What a member hides of which some part begins as whiteouts do; None for what AUFS notes for itself at the top.
+
+    Raises DockertoolsError where engines would take away a directory, or all.
+    """
+    *folder, last = parts
+    if parts[0].startswith(META_PREFIX) and parts != [OPAQUE]:
+        return None
+    hidden = hides(b"".join(part + b"/" for part in folder), last)
+    if hidden is None or last in (PREFIX + b".", PREFIX + b"..") or any(part.startswith(PREFIX) for part in folder):
+        raise DockertoolsError(f"{shown(b'/'.join(parts))}: a whiteout of nothing that a layer may hide")
+    return hidden
 
 
 def _parts(name: bytes) -> list[bytes]:
