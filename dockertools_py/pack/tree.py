@@ -143,15 +143,22 @@ class Tree:
         With `start` that path, if it is there, and what is below it.
         """
         first = self.get(start)
-        stack = [] if first is None else [(start, first)]
+        if first is None:
+            return
+        if start:
+            yield start, first
+        # A directory may have a million files: of what is still to come only the parts of the names are held.
+        stack = [(start + b"/" if start else b"", first, _in_order(first))]
         while stack:
-            name, node = stack.pop()
-            if name:
-                yield name, node
-            prefix = name + b"/" if name else b""
-            listed = [(prefix + part, child) for part, child in node.children.items()]
-            listed.sort(key=lambda item: item[0] + b"/" if item[1].is_directory() else item[0], reverse=True)
-            stack += listed
+            prefix, folder, parts = stack[-1]
+            part = next(parts, None)
+            if part is None:
+                stack.pop()
+                continue
+            name, node = prefix + part, folder.children[part]
+            yield name, node
+            if node.own_children:
+                stack.append((name + b"/", node, _in_order(node)))
 
     def _put(self, parts: list[bytes], entry: Entry, number: int, offset: int) -> None:
         parent = self.top
@@ -195,6 +202,12 @@ class Tree:
             parent = self.get(b"/".join(folder))
             assert parent is not None
             parent.remove(last)
+
+
+def _in_order(folder: Node) -> Iterator[bytes]:
+    """The parts of what is in a directory, in the order of member names."""
+    children = folder.children
+    return iter(sorted(children, key=lambda part: part + b"/" if children[part].is_directory() else part))
 
 
 def _prune(node: Node, number: int) -> None:

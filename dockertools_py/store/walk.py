@@ -59,6 +59,7 @@ def walk(top: bytes, name: bytes, modes: Modes, owner: Owner, mtime: int) -> Ite
             ]
         listed.sort(reverse=True)
         stack += listed
+        del listed  # or what was emitted would be kept until the next directory
 
 
 def link_tree(top: bytes, owner: Owner, mtime: int) -> Iterator[Entry]:
