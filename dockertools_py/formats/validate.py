@@ -4,6 +4,7 @@ It shares no state with what wrote the file: all it knows is what the file says,
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from dockertools_py.errors import DockertoolsError, shown
@@ -32,6 +33,8 @@ class Report:
 
 
 class _Validation:
+    """What was seen so far; each method looks at one thing, and notes what does not fit."""
+
     def __init__(self, reader: Reader, zstd: str | None) -> None:
         self.reader, self.zstd = reader, zstd
         self.mismatches: list[str] = []
@@ -66,8 +69,13 @@ class _Validation:
                     if digest != wanted:
                         self.mismatches.append(f"{name}: its bytes have the digest {digest}")
 
-    def noted(self, what: str) -> "_Noted":
-        return _Noted(self, what)
+    @contextmanager
+    def noted(self, what: str) -> Iterator[None]:
+        """Errors inside become mismatches, so that one report has them all."""
+        try:
+            yield
+        except DockertoolsError as error:
+            self.mismatches.append(f"{what}: {error}")
 
     def index(self, name: str, depth: int = 0) -> None:
         """Follow an index to its manifests."""
@@ -123,6 +131,7 @@ class _Validation:
                     self.mismatches.append(f"{name}, layer {number}: {layer} has the diff_id {diff_id}, not {wanted}")
 
     def diff_id(self, name: str) -> Digest:
+        """The digest of a layer's uncompressed bytes, computed once."""
         if name not in self.diff_ids:
             path, offset, _ = self.reader.range(name)
             compressor = file_compressor(path, offset)
@@ -151,22 +160,6 @@ def _names(entry: object) -> tuple[str, list[str]]:
     raise DockertoolsError(f"an entry without `Config` and a list of `Layers`: {shown(entry)}")
 
 
-class _Noted:
-    """Errors inside become mismatches, so that one report has them all."""
-
-    def __init__(self, validation: _Validation, what: str) -> None:
-        self._validation, self._what = validation, what
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
-        if isinstance(error, DockertoolsError):
-            self._validation.mismatches.append(f"{self._what}: {error}")
-            return True
-        return False
-
-
 def validate(reader: Reader, zstd: str | None = None) -> Report:
     """Look at everything in an archive or a layout. Raises DockertoolsError when it is neither."""
     is_layout, is_archive = reader.has("index.json"), reader.has("manifest.json")
@@ -191,9 +184,3 @@ def validate(reader: Reader, zstd: str | None = None) -> Report:
 
 def _unique(texts: list[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(texts))
-
-
-def lines(report: Report) -> Iterator[str]:
-    """The report as text, a line a mismatch."""
-    yield from report.mismatches
-    yield f"{report.images} images, {report.blobs} blobs, {len(report.mismatches)} mismatches"
