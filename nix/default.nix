@@ -20,9 +20,13 @@ let
 
   functions = {
     build = call ./build.nix;
+    exportImage = call ./exportImage.nix;
+    flattenImage = call ./flattenImage.nix;
     mergeImages = call ./mergeImages.nix;
+    mkDelta = call ./mkDelta.nix;
     mkTarball = call ./mkTarball.nix;
     pullImage = call ./pullImage.nix;
+    toLayered = call ./toLayered.nix;
   };
 in
 functions

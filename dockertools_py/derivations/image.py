@@ -5,9 +5,11 @@ from dataclasses import replace
 from dockertools_py.derivations.attributes import Attributes
 from dockertools_py.errors import DockertoolsError
 from dockertools_py.model import container_config
+from dockertools_py.model.digest import Digest
 from dockertools_py.model.image_config import ImageConfig, parse_created
 from dockertools_py.model.platform import Platform
 from dockertools_py.pack.image import Image
+from dockertools_py.pack.layer import PathsSource
 from dockertools_py.store.description import read_image, read_layers, write_image
 
 
@@ -30,8 +32,21 @@ def build(attributes: Attributes) -> None:
             )
         inherited = container_config.selected(base.config.container, spec["inheritConfig"])
         base = replace(base, config=replace(base.config, platform=platform, container=inherited, blob=b""))
-    have = {layer.diff_id for layer in base.layers}
+    have = _shown(base)
     layers = [layer for folder in attributes.paths("layers") for layer in read_layers(folder)]
     image = base.append([layer for layer in layers if layer.diff_id not in have], created)
     attributes.out.mkdir()
     write_image(attributes.out, image.with_config(container_config.parse(spec["config"], "config"), created))
+
+
+def _shown(base: Image) -> set[Digest]:
+    """The layers of a base whose content shows, since nothing but store paths lies above: they need not be there again.
+
+    Further down is what a layer above may have replaced or deleted, as one of `mkDelta` does.
+    """
+    shown = set()
+    for layer in reversed(base.layers):
+        shown.add(layer.diff_id)
+        if not isinstance(layer.source, PathsSource):
+            break
+    return shown

@@ -50,7 +50,7 @@ def split(tree: Tree, budget: int, floor: int = FLOOR) -> tuple[Part, ...]:
     big = sorted((path for path, size in sizes.items() if size >= floor), key=lambda path: (-sizes[path], path))
     rest_is_empty = len(big) == len(sizes) and len(big) <= budget - 1
     alone = set(big[: budget - 1 if rest_is_empty else budget - 2])
-    ordered = sorted(alone, key=lambda path: (name_of("/" + path.decode("utf-8", "replace")), path))
+    ordered = sorted(alone, key=lambda path: (name_of(path.rstrip(b"/").decode("utf-8", "replace")), path))
     groups = [*([path] for path in ordered), sorted(sizes.keys() - alone)]
     return (*(Part(tuple(path.rstrip(b"/") for path in group)) for group in groups if group), Part(()))
 

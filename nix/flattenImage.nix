@@ -1,0 +1,59 @@
+# flattenImage: an image with one layer, the tree that all layers of another one make.
+#
+# Type: { fromImage, name, … } -> image
+#
+# Arguments:
+#   fromImage         an image of ours, or any docker archive, OCI archive or OCI layout
+#   fromImageName     which image of an archive of several …
+#   fromImageTag      … and its tag
+#   name, tag         of the result; tag null: the hash of what is in the image
+#   created, compressor, compressionLevel, meta    as of build
+#
+# What upper layers delete or replace is gone, and takes no space any more. The config is that of fromImage. The layer depends
+# on the tree alone: images that show the same have the same layer, however they are cut.
+#
+# Example:
+#   flattenImage { fromImage = ./debian.tar; name = "debian-flat"; }
+scope@{ arguments, types, names, runBuilder, baseImage, blobs, image, zstdProgram, ... }:
+arguments.declare "flattenImage"
+{
+  fromImage = { type = types.file; };
+  fromImageName = { type = types.nullOr types.string; default = null; };
+  fromImageTag = { type = types.nullOr types.string; default = null; };
+  name = { type = names.name; };
+  tag = { type = names.tag; default = null; };
+  created = { type = types.date; default = "1970-01-01T00:00:01Z"; };
+  compressor = { type = types.oneOf [ "gz" "none" "zstd" ]; default = "gz"; };
+  compressionLevel = { type = types.nullOr types.natural; default = null; };
+  meta = { type = types.attrs; default = { }; };
+}
+  (args:
+  let
+    base = baseImage { function = "flattenImage"; argument = "fromImage"; from = args.fromImage; imageName = args.fromImageName; imageTag = args.fromImageTag; };
+    compressionLevel = scope.compressionLevel "flattenImage" args.compressor args.compressionLevel;
+    layer = runBuilder {
+      name = "flat-layer";
+      verb = "flatten";
+      # It names store paths, but has what is in them.
+      forget = true;
+      spec = { images = [ base.description ]; zstd = zstdProgram; };
+    };
+  in
+  builtins.seq compressionLevel (image {
+    inherit (args) name tag compressor meta;
+    inherit compressionLevel;
+    inherit (base) config;
+    description = runBuilder {
+      name = "image";
+      verb = "restacked";
+      local = true;
+      spec = { configs = [ base.description ]; below = [ ]; layers = [ layer ]; inherit (args) created; };
+    };
+    layers = [ layer ];
+    roots = [ ];
+    copied = [ ];
+    descriptions = [ layer ];
+    rootDescriptions = [ layer ];
+    bound = 1;
+    blobsFor = how: blobs (how // { name = "flat"; descriptions = [ layer ]; });
+  }))
