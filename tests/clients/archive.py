@@ -3,12 +3,15 @@
 import gzip
 import hashlib
 import json
+import subprocess
 import tarfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 GZIP_MAGIC = b"\x1f\x8b"
+ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
 
 @dataclass(frozen=True)
@@ -49,13 +52,38 @@ def read_layout_names(archive: Path) -> list[tuple[str, str]]:
         return names
 
 
+def read_stored(image: Path) -> tuple[dict[str, Any], list[bytes]]:
+    """Config and layers, as they are stored, of the only image of a docker archive, an OCI archive or an OCI layout."""
+    if image.is_dir():
+        return _stored(lambda name: (image / name).read_bytes(), is_archive=False)
+    with tarfile.open(image) as tar:
+        return _stored(lambda name: _member(tar, name), is_archive="manifest.json" in tar.getnames())
+
+
+def plain(layer: bytes) -> bytes:
+    """A layer without its compression."""
+    if layer.startswith(ZSTD_MAGIC):
+        return subprocess.run(["zstd", "-dc"], input=layer, capture_output=True, check=True).stdout
+    return gzip.decompress(layer) if layer.startswith(GZIP_MAGIC) else layer
+
+
+def _stored(read: Callable[[str], bytes], *, is_archive: bool) -> tuple[dict[str, Any], list[bytes]]:
+    if is_archive:
+        [item] = json.loads(read("manifest.json"))
+        return json.loads(read(item["Config"])), [read(name) for name in item["Layers"]]
+    blob = lambda descriptor: read("blobs/" + descriptor["digest"].replace(":", "/"))  # noqa: E731
+    [listed] = json.loads(read("index.json"))["manifests"]
+    manifest = json.loads(blob(listed))
+    return json.loads(blob(manifest["config"])), [blob(layer) for layer in manifest["layers"]]
+
+
 def _image(tar: tarfile.TarFile, item: dict[str, Any]) -> ArchivedImage:
     config = _member(tar, item["Config"])
     return ArchivedImage(
         references=item["RepoTags"] or [],
         image_id=_digest(config),
         config=json.loads(config),
-        layer_diff_ids=[_digest(_plain(_member(tar, name))) for name in item["Layers"]],
+        layer_diff_ids=[_digest(plain(_member(tar, name))) for name in item["Layers"]],
     )
 
 
@@ -71,10 +99,6 @@ def _member(tar: tarfile.TarFile, name: str) -> bytes:
     content = tar.extractfile(name)
     assert content, f"{name} is no file"
     return content.read()
-
-
-def _plain(layer: bytes) -> bytes:
-    return gzip.decompress(layer) if layer.startswith(GZIP_MAGIC) else layer
 
 
 def _digest(data: bytes) -> str:

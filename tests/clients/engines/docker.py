@@ -119,12 +119,13 @@ class Docker(Engine):
             raise EngineError(f"docker keeps images: {left}")
 
     def _docker(self, *argv: str) -> str:
-        return self.namespace.run(self._client(*argv))
+        return self.namespace.run(self.client(*argv))
 
     def _attempt(self, *argv: str) -> subprocess.CompletedProcess[bytes]:
-        return self.namespace.attempt(self._client(*argv))
+        return self.namespace.attempt(self.client(*argv))
 
-    def _client(self, *argv: str) -> list[str]:
+    def client(self, *argv: str) -> list[str]:
+        """The command that has the engine do something, inside the namespace."""
         # The client of the daemon's own release: a newer one may be first on the path, and not know an old daemon.
         daemon = shutil.which("dockerd", path=self.path)
         assert daemon, "the fixture has seen to it that dockerd is there"

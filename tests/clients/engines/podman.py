@@ -75,7 +75,7 @@ class Podman(Engine):
             pid = self._podman("inspect", "--format={{.State.Pid}}", name).strip()
             yield Service(self.namespace, f"/proc/{pid}/ns/net", name)
         except EngineError as error:
-            logs = self.namespace.attempt(self._client("logs", name))
+            logs = self.namespace.attempt(self.client("logs", name))
             error.add_note(f"log of the container:\n{(logs.stdout + logs.stderr).decode(errors='replace')}")
             raise
         finally:
@@ -106,8 +106,9 @@ class Podman(Engine):
             raise Refused(f"podman took {reference}, but has unpacked no layers with the diff_ids {sorted(wrong)}")
 
     def _podman(self, *argv: str) -> str:
-        return self.namespace.run(self._client(*argv))
+        return self.namespace.run(self.client(*argv))
 
-    def _client(self, *argv: str) -> list[str]:
+    def client(self, *argv: str) -> list[str]:
+        """The command that has the engine do something, inside the namespace."""
         store = ["--root", str(self.state / "root"), "--runroot=/run/containers/storage", "--storage-driver=overlay"]
         return ["podman", *store, *argv]
