@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dockertools_py.errors import DockertoolsError
 from dockertools_py.formats.members import Reader
-from dockertools_py.formats.validate import validate
+from dockertools_py.formats.validate import lines, validate
 
 
 def run(arguments: list[str]) -> int:
@@ -26,7 +26,6 @@ def run(arguments: list[str]) -> int:
         print(json.dumps([{"path": path} | {key: getattr(report, key) for key in keys} for path, report in reports]))
     else:
         for path, report in reports:
-            for mismatch in report.mismatches:
-                print(f"{path}: {mismatch}")
-            print(f"{path}: {report.images} images, {report.blobs} blobs, {len(report.mismatches)} mismatches")
+            for line in lines(report):
+                print(f"{path}: {line}")
     return 1 if any(report.mismatches for _, report in reports) else 0

@@ -184,3 +184,9 @@ def validate(reader: Reader, zstd: str | None = None) -> Report:
 
 def _unique(texts: list[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(texts))
+
+
+def lines(report: Report) -> Iterator[str]:
+    """The report as text, a line a mismatch."""
+    yield from report.mismatches
+    yield f"{report.images} images, {report.blobs} blobs, {len(report.mismatches)} mismatches"
