@@ -28,9 +28,9 @@ class StackOnDisk:
     top: Path
     layers: list[bytes]
 
-    def add(self, generator: random.Random) -> None:
+    def add(self, generator: random.Random, *, all_parents: bool = False) -> None:
         """One more random layer."""
-        layer = random_layer(generator, self.top)
+        layer = random_layer(generator, self.top, all_parents=all_parents)
         lay_out(layer, self.top)
         self.layers.append(layer)
 
@@ -40,8 +40,12 @@ class StackOnDisk:
         return StackOnDisk(to, list(self.layers))
 
 
-def random_layer(generator: random.Random, top: Path) -> bytes:
-    """A layer for what is below `top`: new things, replaced ones, hard links, whiteouts, opaque directories."""
+def random_layer(generator: random.Random, top: Path, *, all_parents: bool = False) -> bytes:
+    """A layer for what is below `top`: new things, replaced ones, hard links, whiteouts, opaque directories.
+
+    Unless `all_parents`, directories that are there have no entry: containerd leaves them as they are, as GNU tar does,
+    but Docker's overlay2 makes them root's, 0755.
+    """
     buffer = io.BytesIO()
     there = sorted(str(path.relative_to(top)) for path in top.rglob("*"))
     new: dict[str, tarfile.TarInfo] = {}
@@ -50,6 +54,9 @@ def random_layer(generator: random.Random, top: Path) -> bytes:
         def add(member: tarfile.TarInfo, data: bytes = b"") -> None:
             member.uid, member.gid = generator.choice([(0, 0), (1000, 100), (3_000_000, 5)])
             member.mtime = generator.randint(0, 1_700_000_000)
+            if member.islnk():  # what else a tar could say is nonsense, of which Docker makes another one than GNU tar
+                target = new[member.linkname]
+                member.uid, member.gid, member.mode, member.mtime = target.uid, target.gid, target.mode, target.mtime
             tar.addfile(member, io.BytesIO(data))
 
         for _ in range(generator.randint(1, 12)):
@@ -61,7 +68,7 @@ def random_layer(generator: random.Random, top: Path) -> bytes:
                 continue
             for parent in above:
                 # What is there as a directory need not be said again.
-                if parent not in new and (not _is_directory(top / parent) or generator.random() < 0.5):
+                if parent not in new and (all_parents or not _is_directory(top / parent) or generator.random() < 0.5):
                     new[parent] = tarfile.TarInfo(parent)
                     new[parent].type, new[parent].mode = tarfile.DIRTYPE, generator.choice([0o755, 0o700, 0o1777])
                     add(new[parent])
@@ -72,15 +79,17 @@ def random_layer(generator: random.Random, top: Path) -> bytes:
         for name in there:
             parent, _, last = name.rpartition("/")
             lives = not any(above in new and not new[above].isdir() for above in _above(name))
-            if (
-                generator.random() < 0.1
-                and lives
-                and not any(one == name or one.startswith(name + "/") for one in said)
-            ):
+            # A whiteout below what the layer empties is nonsense, of which engines make an empty directory.
+            emptied = any(f"{above}/{OPAQUE}" in said for above in _above(name))
+            if not lives or emptied or (all_parents and any(above not in new for above in _above(name))):
+                continue
+            mentioned = any(one == name or one.startswith(name + "/") for one in said)
+            if generator.random() < 0.15 and not mentioned:
                 member = tarfile.TarInfo(f"{parent}/.wh.{last}".lstrip("/"))
                 said.add(member.name)
                 add(member)
-            elif generator.random() < 0.05 and lives and _is_directory(top / name) and name not in said:
+            elif generator.random() < 0.1 and _is_directory(top / name) and (name in new or not all_parents):
+                said.add(f"{name}/{OPAQUE}")
                 add(tarfile.TarInfo(f"{name}/{OPAQUE}"))
     return buffer.getvalue()
 
