@@ -46,7 +46,9 @@ def content_of(entries: Iterable[Entry]) -> LayerContent:
         elif entry.name.rstrip(b"/") in (b"nix", b"nix/store") and entry.kind is not Kind.DIRECTORY:
             hidden.add(EVERYTHING)
         if is_place(entry):
-            places.append(entry)
+            # Of a file in the store another name: by itself a file.
+            into_store = entry.kind is Kind.HARDLINK and entry.link.startswith(_STORE)
+            places.append(entry._replace(kind=Kind.FILE, link=b"") if into_store else entry)
         elif gone is None:
             path = store_path(entry.name)
             prints[path] = prints.get(path, 0) ^ _fingerprint(entry)
