@@ -6,6 +6,7 @@ what config and manifest say and to learn from its headers which store paths it 
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -126,8 +127,12 @@ def read_layer(reader: Reader, name: str, zstd: str | None = None) -> tuple[Laye
     compressor = file_compressor(path, offset)
     if compressor not in LAYER_OF_COMPRESSOR:
         raise DockertoolsError(f"{what}: a layer compressed by {compressor}, which no engine reads: make it gz or zstd")
-    stored, plain = hashlib.sha256(), hashlib.sha256()
-    stream = ChunkStream(_hashed(decompress(_hashed(reader.chunks(name), stored), compressor, what, zstd), plain))
+    stored = plain = hashlib.sha256()
+    chunks = _hashed(reader.chunks(name), stored)
+    if compressor != "none":
+        plain = hashlib.sha256()
+        chunks = _hashed(decompress(chunks, compressor, what, zstd), plain)
+    stream = ChunkStream(chunks)
     try:
         content = content_of(member.entry() for member in members(stream))
     except DockertoolsError as error:
@@ -210,9 +215,16 @@ def _matches(full: str, name: str | None, tag: str | None) -> bool:
 
 
 def _hashed(chunks: Iterator[Buffer], hasher: "hashlib._Hash") -> Iterator[Buffer]:
-    for chunk in chunks:
-        hasher.update(chunk)
-        yield chunk
+    """Hash what passes, each chunk in a thread while the one who gets it inflates or parses it."""
+    with ThreadPoolExecutor(1) as thread:
+        pending = None
+        for chunk in chunks:
+            if pending is not None:
+                pending.result()
+            pending = thread.submit(hasher.update, chunk)
+            yield chunk
+        if pending is not None:
+            pending.result()
 
 
 def _check_named_digest(what: str, name: str, digest: Digest) -> None:
