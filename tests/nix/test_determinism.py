@@ -27,8 +27,12 @@ KINDS = """
   other = build { name = "other"; tag = "1"; copyToRoot = tree; compressor = "zstd"; };
   foreign = build { name = "on-file"; tag = "1"; fromImage = "${image.ociArchive}"; addTarball = "${tarball}"; };
   tarball = mkTarball { contents = [ tree ]; };
-  merged = mergeImages { name = "merged"; tag = "1"; image1 = image; image2 = other; };
-  all = [ image image.oci image.ociArchive image.stream other foreign tarball merged (mergeImages [ image other ]) ];
+  merged = mergeImages { name = "merged"; tag = "1"; image1 = image; image2 = other; allowOverride = true; };
+  flat = flattenImage { fromImage = "${image.ociArchive}"; name = "flat"; };
+  delta = mkDelta { fromImage = image; toImage = other; name = "delta"; };
+  layered = toLayered { tarball = exportImage { fromImage = image; name = "exported.tar"; }; name = "layered"; };
+  cut = [ flat layered delta delta.tarball delta.removed ];
+  all = [ image image.oci image.ociArchive image.stream other foreign tarball merged (mergeImages [ image other ]) ] ++ cut;
 """
 OURS = {
     *("data-layers", "data-layers-gz", "tree-layers", "tree-layers-gz", "a-layers", "a-layers-gz"),
@@ -39,6 +43,16 @@ OURS = {
         "docker-image-on-file.tar",
         "tree-root.tar.gz",
         "tree-root.tar.gz-layer",
+    ),
+    *(
+        "flat-layer",
+        "exported.tar",
+        "exported.tar-layers",
+        "layered-gz",
+        "delta-layer",
+        "delta.tar",
+        "delta-removed",
+        "docker-image-delta.tar",
     ),
     *(
         "docker-image-other.tar",
