@@ -303,6 +303,7 @@ def _text(field: bytes) -> bytes:
     return field.partition(b"\0")[0]
 
 
+@lru_cache(maxsize=1024)  # modes, owners and times are the same for many
 def _number(field: bytes, what: str) -> int:
     """Octal digits, or GNU's base 256 where the first bit is set."""
     if field[0] & 0x80:

@@ -60,10 +60,10 @@ def is_image(folder: Path) -> bool:
 def write_places(folder: Path, layers: Iterable[Iterable[Entry]]) -> None:
     """Note the entries outside the store of each layer, without their content; `folder` is there."""
     # A line an entry, since there may be very many. Not the canonical encoder: names are bytes, and nothing is hashed.
+    encode = json.JSONEncoder(separators=(",", ":")).encode
     with (folder / _PLACES).open("w", encoding="ascii") as file:
         for number, entries in enumerate(layers):
-            for entry in entries:
-                print(json.dumps([number, *_place_to_json(entry)], separators=(",", ":")), file=file)
+            file.writelines(encode([number, *_place_to_json(entry)]) + "\n" for entry in entries)
 
 
 def read_places(folder: Path) -> Iterator[tuple[int, Iterator[Entry]]]:
