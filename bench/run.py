@@ -4,7 +4,6 @@
 """
 
 import argparse
-import json
 import os
 import platform
 import shutil
@@ -15,13 +14,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from bases import base_cases
 from chart import chart
 from measuring import Case, alternate
+from verbs import PROGRAM, PYTHON, closure, derivation, nix
 
 HERE = Path(__file__).resolve().parent
-CHECKOUT = HERE.parent
-PYTHON = ["/usr/bin/python3" if Path("/usr/bin/python3").exists() else sys.executable, "-I", "-S", "-B"]
-PROGRAM = [*PYTHON, str(CHECKOUT / "dockertools_py")]
 LEVEL = 4
 
 
@@ -43,44 +41,12 @@ BARS = [
     Bar("stream, against the two-pass tarfile streamer", "stream", "two-pass tarfile", 1 / 5),
     Bar("gzip of all layers, against `tar \\| pigz -p2`", "gzip", "tar | pigz", 1.1),
     Bar("new config on an old image: archive, against a copy of it", "compose", "cp", 2),
+    Bar("description of a foreign base, against reading and hashing it", "base", "hash base", 1.5),
+    Bar("the same of layers in gzip, against also uncompressing them", "base in gzip", "hash base in gzip", 1.5),
+    Bar("child of a base, a layer of 1 MB on top: archive, against a copy of the base", "child", "cp base", 2),
+    Bar("the same in gzip", "child in gzip", "cp base in gzip", 2),
     Bar("rebuild after a change of one line, against the first build", "rebuild", "first build", 1 / 10),
 ]
-
-
-def nix(*command: str) -> list[str]:
-    return subprocess.run(command, check=True, capture_output=True, text=True, cwd=CHECKOUT).stdout.split()
-
-
-def closure(paths: list[str]) -> list[dict[str, object]]:
-    """The references graph of some paths, as Nix writes it for a builder."""
-    every = nix("nix-store", "--query", "--requisites", *paths)
-    sizes = dict(zip(every, map(int, nix("nix-store", "--query", "--size", *every)), strict=True))
-    return [
-        {"path": path, "narSize": sizes[path], "references": nix("nix-store", "--query", "--references", path)}
-        for path in every
-    ]
-
-
-def derivation(folder: Path, name: str, spec: dict[str, object], **graphs: object) -> Case:
-    """A case that runs a verb as Nix would, without Nix."""
-    top = folder / name
-    top.mkdir()
-    out = top / "out"
-    attributes = {
-        "spec": spec,
-        "outputs": {"out": str(out)},
-        "exportReferencesGraph": {key: [] for key in graphs},
-        **graphs,
-    }
-    (top / ".attrs.json").write_text(json.dumps(attributes))
-
-    def before() -> None:
-        if out.is_dir():
-            shutil.rmtree(out)
-        out.unlink(missing_ok=True)
-
-    cores = str(os.cpu_count() or 1)
-    return Case(name, [*PROGRAM, "derivation"], {"NIX_BUILD_TOP": str(top), "NIX_BUILD_CORES": cores}, before)
 
 
 def cases(data: str, folder: Path) -> Iterator[tuple[list[Case], int]]:
@@ -137,6 +103,8 @@ def cases(data: str, folder: Path) -> Iterator[tuple[list[Case], int]]:
     compose.costs.clear()
     yield [compose, copy], 3
 
+    yield from base_cases(paths, folder)
+
     salt = str(os.getpid())  # nothing of it was ever built
 
     def build(line: str) -> list[str]:
@@ -161,6 +129,8 @@ def results(data: str, measured: dict[str, Case]) -> Iterator[str]:
         ratio = measured[bar.ours].median(bar.what) / measured[bar.theirs].median(bar.what)
         yield f"| {bar.text} | {_times(bar.limit)} | {_times(ratio)}{'' if ratio <= bar.limit else ' **(missed)**'} |"
     first = measured["stream"].median("first_byte")
+    index = measured["index base"].median("wall") - measured["start python"].median("wall")
+    yield f"| index of the tar of that base | under 0.2 s | {index:.3f} s{'' if index < 0.2 else ' **(missed)**'} |"
     memory = max(case.median("memory") for name, case in measured.items() if name in OURS)
     yield f"| first byte of the stream | under 0.3 s | {first:.2f} s{'' if first < 0.3 else ' **(missed)**'} |"
     yield f"| peak memory of a process | under 100 MB | {memory:.0f} MB{'' if memory < 100 else ' **(missed)**'} |\n"
@@ -170,7 +140,7 @@ def results(data: str, measured: dict[str, Case]) -> Iterator[str]:
         yield f"| {'**' + name + '**' if name in OURS else name} | {figures} | {len(case.costs)} |"
 
 
-OURS = ("describe", "stream", "gzip", "compose")
+OURS = ("describe", "stream", "gzip", "compose", "base", "base in gzip", "index base", "child", "child in gzip")
 
 
 def _times(ratio: float) -> str:
