@@ -56,6 +56,7 @@ def delta(old: Tree, new: Tree, same_content: SameContent) -> Delta:
         elif (
             before is None
             or not _alike(before, after)
+            # The old names that are left are the new names, or all of them are written.
             or {other for other in old_links.get(before.place, (name,)) if new.get(other) is not None}
             != set(new_links.get(after.place, (name,)))
             or not (after.is_directory() or same_content(before, after))
@@ -63,9 +64,6 @@ def delta(old: Tree, new: Tree, same_content: SameContent) -> Delta:
             changed[name] = after
             if before is not None and before.is_directory() != after.is_directory():
                 replaced.append(name)
-    for names in new_links.values():  # all names of a file, or none
-        if not changed.keys().isdisjoint(names):
-            changed.update((name, node) for name in names if (node := new.get(name)) is not None)
     for name in [*changed, *gone]:
         _add_parents(name, changed, new)
     top = [] if _alike(old.top, new.top) else [(new.top.entry._replace(name=TOP), new.top)]
@@ -79,8 +77,7 @@ def _pairs(old: Tree, new: Tree) -> Iterator[tuple[bytes, Node | None, Node | No
     while stack:
         folder, before, after = stack.pop()
         prefix = folder + b"/" if folder else b""
-        # What is below a directory that is replaced needs no whiteout.
-        was = before.children if before is not None and after.is_directory() else {}
+        was = before.children if before is not None else {}
         for part in was:
             if part not in after.children:
                 yield prefix + part, was[part], None

@@ -56,11 +56,17 @@ def test_no_layer_for_a_rest_that_is_empty() -> None:
 
 
 def test_every_entry_is_in_one_layer() -> None:
-    parts = split(FOUR, 40)
-    found = [entry.name for part in parts for entry, _ in members(part, parts, FOUR, normalise=False)]
-    for name in (b"etc/a", b"nix/store/" + HASHES[3].encode() + b"-x"):
-        assert found.count(name) == 1
-    assert found.count(b"nix/store/") == len(parts)
+    folder = f"nix/store/{HASHES[0]}-x"
+    tree = tree_of(
+        Entry(f"{folder}/".encode(), Kind.DIRECTORY, 0o555), file(f"{folder}/a"), store_path(3, 1), file("etc/a")
+    )
+    parts = split(tree, 40, 0)
+    found = [entry.name for part in parts for entry, _ in members(part, parts, tree, normalise=False)]
+    for name, _ in tree.nodes():
+        node = tree.get(name)
+        assert node is not None
+        assert found.count(name + b"/" * node.is_directory()) == (len(parts) if name in (b"nix", b"nix/store") else 1)
+    assert len(parts) == 3
 
 
 @pytest.mark.parametrize(

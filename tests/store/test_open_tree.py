@@ -136,6 +136,54 @@ def test_layers_of_store_paths_are_read_from_the_store(tmp_path: Path) -> None:
     assert len(found) == 4 + len(top.parts[1:]) + 2 + 0
 
 
+def test_the_same_content_in_the_store_and_in_a_tar(tmp_path: Path) -> None:
+    """Read in pieces, to the last byte."""
+    top, size = tmp_path / "package", (3 << 20) + 5
+    top.write_bytes(bytes(size))
+    name = str(top)[1:]
+    store = opened([describe(PathsSource((str(top),)))], tmp_path / "spool")
+    for number, (content, expected) in enumerate([(bytes(size), True), (bytes(size - 1) + b"1", False)]):
+        layer = tarfile.TarInfo(name)
+        layer.size = size
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w") as tar:
+            tar.addfile(layer, io.BytesIO(content))
+        other = opened([stored(buffer.getvalue(), tmp_path)], tmp_path / f"spool-{number}")
+        one, two = store.tree.get(name.encode()), other.tree.get(name.encode())
+        assert one is not None
+        assert two is not None
+        assert store.same_content(one, other, two) is expected
+        assert other.same_content(two, store, one) is expected
+
+
+def test_two_files_of_one_layer_are_not_the_same(tmp_path: Path) -> None:
+    """Both images have the layer, and in the second `a` is a hard link to what is `b` in the first."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for name, content in (("a", b"1"), ("b", b"2")):
+            one = member(name, size=1)
+            tar.addfile(one, io.BytesIO(content))
+    layers = [stored(layer, tmp_path) for layer in (buffer.getvalue(), made(member("a", tarfile.LNKTYPE, "b")))]
+    opener = Opener(tmp_path / "spool", None)
+    old, new = opener.open(layers[:1]), opener.open(layers)
+    nodes = old.tree.get(b"a"), new.tree.get(b"a"), old.tree.get(b"b")
+    assert nodes[0] is not None
+    assert nodes[1] is not None
+    assert nodes[2] is not None
+    assert not old.same_content(nodes[0], new, nodes[1])
+    assert old.same_content(nodes[2], new, nodes[1])
+
+
+@pytest.mark.parametrize("size", [2, 4])
+def test_a_file_of_the_store_that_has_another_size_by_now(size: int, tmp_path: Path) -> None:
+    top = tmp_path / "package"
+    top.write_text("123")
+    tree = opened([describe(PathsSource((str(top),)))], tmp_path / "spool")
+    top.write_bytes(bytes(size))
+    with pytest.raises(DockertoolsError, match="its size is not the 3 bytes that it had"):
+        exported(tree)
+
+
 def made(*members: tarfile.TarInfo) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
