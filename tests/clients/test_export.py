@@ -68,6 +68,20 @@ def test_as_the_engine_exports_it(empty_engine: Engine, archives: list[Path], ou
 
 
 @with_engine
+def test_a_delta_shows_what_the_second_image_shows(
+    empty_engine: Engine, archives: list[Path], ours: list[Path], nix: Nix, tmp_path: Path
+) -> None:
+    """Whiteouts, and files in the place of directories and the reverse, as the engine's overlay has them."""
+    pairs = list(zip(archives, archives[1:], ours[1:], strict=False))
+    deltas = " ".join(f"(mkDelta {{ fromImage = {one}; toImage = {two}; }})" for one, two, _ in pairs)
+    for number, (delta, (_, _, wanted)) in enumerate(zip(nix.build_all(f"[ {deltas} ]"), pairs, strict=True)):
+        shown = tree(exported(empty_engine, delta), tmp_path / f"delta-{number}")
+        expected = tree(wanted.read_bytes(), tmp_path / f"wanted-{number}")
+        # Times are no difference for mkDelta.
+        assert {name: one[:-1] for name, one in shown.items()} == {name: one[:-1] for name, one in expected.items()}
+
+
+@with_engine
 def test_images_of_ours(empty_engine: Engine, nix: Nix, tmp_path: Path) -> None:
     image = """build {
       name = "exported"; config.Cmd = [ "/bin/bash" ]; contents = [ bash ]; copyToRoot = [ (writeTextDir "opt/text" "text") ];
