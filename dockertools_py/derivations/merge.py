@@ -34,7 +34,7 @@ def build(attributes: Attributes) -> None:
     if not spec["allowOverride"]:
         _check_overriding([[Path(folder) for folder in folders] for folders in spec["places"]], spec["names"])
     layers = []
-    for layer, twice in merge_layers(images):
+    for layer, twice in merge_layers(images, last_wins=spec["allowOverride"]):
         if twice and isinstance(layer.source, PathsSource):
             kept = tuple(path for path in layer.source.paths if path not in twice)
             layers.append(describe(replace(layer.source, paths=kept)))
@@ -54,7 +54,11 @@ def _check_overriding(places: Sequence[Sequence[Path]], names: Sequence[str]) ->
     for number, folders in enumerate(places):
         own = Stack()
         own.add(folders, number)
-        for path, other in overridden(own.tree, merged.tree, lambda a, b, own=own: own.shown(a) == merged.shown(b)):  # type: ignore[misc]
+
+        def same(path: bytes, own: Stack = own) -> bool:
+            return own.shown(path) == merged.shown(path)
+
+        for path, other in overridden(own.tree, merged.tree, same):
             by = names[merged.image_of(other)] if other is not None else "another one"
             what = f"{by} shows something else there" if other is not None else f"{by} deletes it"
             raise DockertoolsError(

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from dockertools_py.model.digest import Digest
-from dockertools_py.model.entry import Kind
 from dockertools_py.pack.layer import BlobSource, Layer, RootSource, Source
 from dockertools_py.pack.layer_content import is_place
 from dockertools_py.pack.tar_reader import ChunkStream, members
@@ -45,18 +44,21 @@ class Stack:
         """The number of the image that says what a node shows."""
         return self._images[node.layer]
 
-    def shown(self, node: Node) -> str:
-        """What reading a file gives, and whether it can be run; of a link to a store path what it leads to.
+    def shown(self, name: bytes) -> str:
+        """What reading a path gives, links followed, and whether it can be run; where it leads to nothing, the way there.
 
         A layer is read once.
         """
-        entry = node.entry
-        if entry.kind is Kind.SYMLINK:
-            path = entry.link
+        there = self.tree.resolve(name)
+        node = self.tree.get(there)
+        if node is None:
+            path = b"/" + there
             if not (path.startswith(STORE_DIRECTORY) and os.path.isfile(path)):
                 return f"link to {os.fsdecode(path)}"
             return _as_run(_file_digest(path), os.stat(path).st_mode)
-        return _as_run(self._digest(node) if entry.size else EMPTY, entry.mode)
+        if node.is_directory():
+            return f"the directory {os.fsdecode(there)}"
+        return _as_run(self._digest(node) if node.entry.size else EMPTY, node.entry.mode)
 
     def _digest(self, node: Node) -> str:
         number, place = node.place

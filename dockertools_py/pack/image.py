@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import Any, Self
 
 from dockertools_py.errors import DockertoolsError
@@ -71,22 +72,33 @@ def check_count(base: int, added: int) -> None:
         )
 
 
-def merge_layers(images: Sequence[Image]) -> tuple[tuple[Layer, frozenset[str]], ...]:
+def merge_layers(images: Sequence[Image], *, last_wins: bool = False) -> tuple[tuple[Layer, frozenset[str]], ...]:
     """The layers of all images, left to right, each once; with the store paths of each that lie below it already.
 
     A layer that brings nothing new is left out. A layer whose second part is not empty holds paths twice: the caller
     describes it again without them, the only case in which composing makes bytes anew.
+
+    That each layer is there once may change what a path shows, where something between says otherwise: whoever does not
+    compare wants `last_wins`. Then only a base that images share is not put on top again, the same first layers.
     """
     merged: list[tuple[Layer, frozenset[str]]] = []
     have_layers: set[Digest] = set()
     have_paths: set[str] = set()
-    for image in images:
-        for layer in image.layers:
+    for number, image in enumerate(images):
+        shared = max((_common(image, other) for other in images[:number]), default=0)
+        for depth, layer in enumerate(image.layers):
             paths = frozenset(layer.store_paths)
             only_paths = bool(paths) and isinstance(layer.source, PathsSource)
-            if layer.diff_id in have_layers or (only_paths and paths <= have_paths):
+            is_there = layer.diff_id in have_layers and (only_paths or depth < shared or not last_wins)
+            if is_there or (only_paths and paths <= have_paths):
                 continue
             merged.append((layer, paths & have_paths if only_paths else frozenset()))
             have_layers.add(layer.diff_id)
             have_paths |= paths
     return tuple(merged)
+
+
+def _common(image: Image, other: Image) -> int:
+    """How many of the lowest layers two images share."""
+    pairs = zip(image.layers, other.layers, strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0].diff_id == pair[1].diff_id, pairs))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dockertools_py.model.entry import Kind
 from dockertools_py.pack.tree import Node, Tree
 
-SameContent = Callable[[Node, Node], bool]
+SameContent = Callable[[bytes], bool]
 
 STORE = (b"nix", b"nix/store")
 """Every image with store paths has them, with the owner that it was built for."""
@@ -28,17 +28,17 @@ def overridden(own: Tree, merged: Tree, same_content: SameContent) -> Iterator[t
         if name.startswith(skip) or name in STORE:
             continue
         other = merged.get(name)
-        if other is None or not _shows(node, other, same_content):
+        if other is None or not _shows(name, node, other, same_content):
             yield name, other
             skip = name + b"/"
 
 
-def _shows(node: Node, other: Node, same_content: SameContent) -> bool:
+def _shows(name: bytes, node: Node, other: Node, same_content: SameContent) -> bool:
     if Kind.DIRECTORY in (node.entry.kind, other.entry.kind):
         return _alike(node, other)
     if Kind.SYMLINK in (node.entry.kind, other.entry.kind):
-        return _alike(node, other) or same_content(node, other)
-    return _alike(node, other) and same_content(node, other)
+        return _alike(node, other) or same_content(name)
+    return _alike(node, other) and same_content(name)
 
 
 def _alike(one: Node, other: Node) -> bool:

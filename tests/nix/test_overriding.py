@@ -53,3 +53,27 @@ def test_the_last_wins_where_that_is_allowed(nix: Nix, tmp_path: Path) -> None:
     with tarfile.open(archive) as outer:
         assert "manifest.json" in outer.getnames()
     assert open_image(archive).tree["etc/name"].size == len("two\n")
+
+
+def test_the_last_wins_over_what_is_on_a_base_of_both(nix: Nix) -> None:
+    layered = """
+      one = build { name = "one"; tag = "1"; extraCommands = "mkdir etc; echo 1 > etc/name; echo old > etc/base"; };
+      two = build { name = "two"; tag = "2"; fromImage = one; extraCommands = "mkdir etc; echo second > etc/name"; };
+      three = build { name = "three"; tag = "3"; fromImage = one; extraCommands = "mkdir etc; echo third image > etc/name"; };
+    """
+    for images, last in (("two three", "third image\n"), ("three two", "second\n")):
+        merged = f'let {layered} in mergeImages {{ name = "m"; images = [ {images} ]; allowOverride = true; }}'
+        image = open_image(nix.build(merged))
+        assert image.read("etc/name") == last.encode()
+        assert image.read("etc/base") == b"old\n"
+
+
+def test_a_link_inside_a_package_shows_what_a_copy_of_it_shows(nix: Nix) -> None:
+    package = """
+      package = runCommand "package" { } "mkdir -p $out/bin; echo x > $out/bin/tool-1; ln -s tool-1 $out/bin/tool";
+      links = build { name = "links"; tag = "1"; contents = [ package ]; };
+      copies = build { name = "copies"; tag = "1"; copyToRoot = [ package ]; };
+    """
+    for order in ("links copies", "copies links"):
+        image = open_image(nix.build(f'let {package} in mergeImages {{ name = "m"; images = [ {order} ]; }}'))
+        assert {"bin/tool", "bin/tool-1"} <= image.tree.keys()

@@ -24,7 +24,7 @@ def tree_of(*layers: list[Entry]) -> Tree:
 
 
 def changed(below: list[Entry], above: list[Entry], same: bool = False) -> list[bytes]:
-    return [name for name, _ in overridden(tree_of(below), tree_of(below, above), lambda *_: same)]
+    return [name for name, _ in overridden(tree_of(below), tree_of(below, above), lambda _: same)]
 
 
 @pytest.mark.parametrize(
