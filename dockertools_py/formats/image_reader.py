@@ -77,7 +77,7 @@ def choose(
     if not wanted:
         raise DockertoolsError(f"{what}: no image {name or '*'}:{tag or '*'} in it; there is: {there}")
     raise DockertoolsError(
-        f"{what}: {len(wanted)} images in it: choose by fromImageName and fromImageTag; there is: {there}"
+        f"{what}: {len(wanted)} images in it: choose one (fromImageName and fromImageTag, or --choose NAME:TAG); there is: {there}"
     )
 
 
@@ -90,8 +90,7 @@ def read_image_and_places(
     reader: Reader, stored: StoredImage, zstd: str | None = None
 ) -> tuple[Image, tuple[tuple[Entry, ...], ...]]:
     """The same, and for each layer its entries outside the store."""
-    config_bytes = reader.json(stored.config)
-    _check_named_digest(reader.what(stored.config), stored.config, Digest.of(config_bytes))
+    config_bytes = _checked_json(reader, stored.config)
     config = ImageConfig.from_json(config_bytes, reader.what(stored.config))
     if len(config.diff_ids) != len(stored.layers):
         raise DockertoolsError(
@@ -127,9 +126,10 @@ def read_layer(reader: Reader, name: str, zstd: str | None = None) -> tuple[Laye
     compressor = file_compressor(path, offset)
     if compressor not in LAYER_OF_COMPRESSOR:
         raise DockertoolsError(f"{what}: a layer compressed by {compressor}, which no engine reads: make it gz or zstd")
-    stored = plain = hashlib.sha256()
+    algorithm = _algorithm(name)
+    stored = plain = hashlib.new(algorithm)
     chunks = _hashed(reader.chunks(name), stored)
-    if compressor != "none":
+    if (compressor, algorithm) != ("none", "sha256"):
         plain = hashlib.sha256()
         chunks = _hashed(decompress(chunks, compressor, what, zstd), plain)
     stream = ChunkStream(chunks)
@@ -138,7 +138,7 @@ def read_layer(reader: Reader, name: str, zstd: str | None = None) -> tuple[Laye
     except DockertoolsError as error:
         raise DockertoolsError(f"{what}: {error}") from error
     stream.drain()
-    digest = Digest("sha256", stored.hexdigest())
+    digest = Digest(algorithm, stored.hexdigest())
     _check_named_digest(what, name, digest)
     source = BlobSource(str(path), offset, size, digest, LAYER_OF_COMPRESSOR[compressor])
     diff_id = Digest("sha256", plain.hexdigest())
@@ -186,9 +186,7 @@ def _layout_images(reader: Reader) -> Iterator[StoredImage]:
         if entry.media_type in INDEXES:
             pending += _index_entries(reader, file, names, depth)
         elif entry.media_type in MANIFESTS:
-            data = reader.json(file)
-            _check_named_digest(reader.what(file), file, Digest.of(data))
-            manifest = Manifest.from_json(data, reader.what(file))
+            manifest = Manifest.from_json(_checked_json(reader, file), reader.what(file))
             layers = tuple(blob_name(layer.digest) for layer in manifest.layers)
             yield StoredImage(names, blob_name(manifest.config.digest), layers, entry.platform)
 
@@ -200,7 +198,7 @@ def _index_entries(
     if depth > _MAX_NESTING:
         raise DockertoolsError(f"{reader.what(file)}: indexes more than {_MAX_NESTING} deep")
     entries = []
-    for entry in reversed(Index.from_json(reader.json(file), reader.what(file)).manifests):
+    for entry in reversed(Index.from_json(_checked_json(reader, file), reader.what(file)).manifests):
         given = [entry.annotations[key] for key in (CONTAINERD_NAME, REF_NAME) if key in entry.annotations]
         entries.append((entry, tuple(given[:1]) or names, depth + 1))
     return entries
@@ -227,12 +225,34 @@ def _hashed(chunks: Iterator[Buffer], hasher: "hashlib._Hash") -> Iterator[Buffe
             pending.result()
 
 
+def _named_digest(name: str) -> Digest | None:
+    """The digest that a file is named by: `blobs/sha512/<hex>`, `blobs/sha256/<hex>`, `<hex>.json`, `<hex>.tar`."""
+    folder, _, last = name.rpartition("/")
+    stem = last.removesuffix(".json").removesuffix(".tar")
+    algorithm = folder.removeprefix("blobs/") if folder.startswith("blobs/") else "sha256"
+    try:
+        return Digest.parse(f"{algorithm}:{stem}")
+    except DockertoolsError:
+        return None
+
+
+def _algorithm(name: str) -> str:
+    """What a file's digest is computed with: the algorithm that its name has."""
+    named = _named_digest(name)
+    return named.algorithm if named else "sha256"
+
+
 def _check_named_digest(what: str, name: str, digest: Digest) -> None:
-    """A file named by its digest must have it: `blobs/sha256/<hex>`, `<hex>.json`, `<hex>.tar`."""
-    stem = name.rpartition("/")[2].removesuffix(".json").removesuffix(".tar")
-    is_digest = len(stem) == 64 and all(c in "0123456789abcdef" for c in stem)
-    if is_digest and stem != digest.hex:
+    """A file named by its digest must have it. Raises DockertoolsError."""
+    if _named_digest(name) not in (None, digest):
         raise DockertoolsError(f"{what}: its bytes have the digest {digest}, not the one that it is named by")
+
+
+def _checked_json(reader: Reader, name: str) -> bytes:
+    """A small file whose digest is the one that it is named by. Raises DockertoolsError."""
+    data = reader.json(name)
+    _check_named_digest(reader.what(name), name, Digest.of(data, _algorithm(name)))
+    return data
 
 
 def _what_it_is(reader: Reader) -> str:

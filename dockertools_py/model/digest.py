@@ -27,9 +27,9 @@ class Digest:
         return cls(match[1], match[2])
 
     @classmethod
-    def of(cls, data: bytes) -> Self:
-        """The sha256 digest of `data`."""
-        return cls("sha256", hashlib.sha256(data).hexdigest())
+    def of(cls, data: bytes, algorithm: str = "sha256") -> Self:
+        """The digest of `data`."""
+        return cls(algorithm, hashlib.new(algorithm, data).hexdigest())
 
     def __str__(self) -> str:
         return f"{self.algorithm}:{self.hex}"

@@ -78,9 +78,12 @@ def written(chunks: Iterable[Buffer], write: Callable[[Buffer], object]) -> Iter
         yield chunk
 
 
-def measure(chunks: Iterable[Buffer]) -> tuple[Digest, int]:
+def measure(chunks: Iterable[Buffer], algorithm: str = "sha256") -> tuple[Digest, int]:
     """The digest and the size of `chunks`, which are used up."""
-    hasher = Hasher()
-    for chunk in chunks:
-        hasher.update(chunk)
+    hasher = Hasher(algorithm)
+    try:
+        for chunk in chunks:
+            hasher.update(chunk)
+    finally:
+        hasher.stop()
     return hasher.digest(), hasher.size

@@ -158,7 +158,7 @@ def test_one_of_several_images_is_chosen(tmp_path: Path) -> None:
     assert json.loads(succeeds("inspect", path, "--json", "--choose", "two:1"))["config"] == {"Cmd": ["two"]}
     done = dockertools("inspect", path)
     assert done.stderr == (
-        f"dockertools-py inspect: {path}: 2 images in it: choose by fromImageName and fromImageTag; "
+        f"dockertools-py inspect: {path}: 2 images in it: choose one (fromImageName and fromImageTag, or --choose NAME:TAG); "
         "there is: one:1, two:1\n"
     )
 

@@ -219,7 +219,12 @@ def test_attestations_are_no_images(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("images", "name", "tag", "message"),
     [
-        (SEVERAL, None, None, f"3 images in it: choose by fromImageName and fromImageTag; there is: {THERE}"),
+        (
+            SEVERAL,
+            None,
+            None,
+            f"3 images in it: choose one (fromImageName and fromImageTag, or --choose NAME:TAG); there is: {THERE}",
+        ),
         (SEVERAL, "one", "3", f"no image one:3 in it; there is: {THERE}"),
         (SEVERAL, None, "9", f"no image *:9 in it; there is: {THERE}"),
         (SEVERAL, "two", None, f"no image two:* in it; there is: {THERE}"),

@@ -386,7 +386,8 @@ BUILDER_ERRORS = {
     ),
     # One that is another than was meant
     EMPTY + "fromImage = FILES/two.tar; }": (
-        "fromImage: S-two.tar: 2 images in it: choose by fromImageName and fromImageTag; there is: a:1, b:1"
+        "fromImage: S-two.tar: 2 images in it: choose one (fromImageName and fromImageTag, or --choose NAME:TAG); "
+        "there is: a:1, b:1"
     ),
     EMPTY + 'fromImage = FILES/two.tar; fromImageName = "c"; }': (
         "fromImage: S-two.tar: no image c:* in it; there is: a:1, b:1"
