@@ -7,7 +7,8 @@ paths do not deserve one each: in images seen in the wild half of a hundred laye
 
 The rule, for the paths of `graph` and `budget` layers:
 
-1. The roots (what the user named) change with every build: they share the last layer.
+1. The roots (what the user named) change with every build: they share the last layer. Those that are not among the paths,
+   because they lie below already or are only copied to `/`, need none.
 2. Every other path of at least FLOOR bytes has a layer of its own, the biggest first while the budget lasts.
 3. All the rest shares one layer, below the roots'.
 
@@ -40,11 +41,12 @@ def plan(graph: ReferencesGraph, roots: Iterable[str], budget: int, floor: int =
     levels = graph.levels()
     own_roots = sorted(set(roots) & graph.paths.keys())
     below = [node for path, node in graph.paths.items() if path not in set(own_roots)]
-    if not below or not own_roots or budget == 1:
+    room = budget - bool(own_roots)  # roots that are only copied to `/` have no layer of their own
+    if not below or room < 1:
         return _groups([sorted(graph.paths)])
     big = sorted((node for node in below if node.nar_size >= floor), key=lambda node: (-node.nar_size, node.path))
-    rest_is_empty = len(big) == len(below) and len(big) <= budget - 1
-    alone = {node.path for node in big[: budget - 1 if rest_is_empty else max(0, budget - 2)]}
+    rest_is_empty = len(big) == len(below) and len(big) <= room
+    alone = {node.path for node in big[: room if rest_is_empty else room - 1]}
     rest = sorted(node.path for node in below if node.path not in alone)
     ordered = sorted(alone, key=lambda path: (levels[path], name_of(path), path))
     return _groups([*([path] for path in ordered), rest, own_roots])

@@ -183,4 +183,5 @@ def test_nothing_gives_no_layer() -> None:
 def test_roots_that_lie_in_lower_layers_already_are_left_out() -> None:
     graph = graph_of({"a": 5, "root": 1}, {"root": "a"})
     assert shown(plan(graph, [store_path("root"), store_path("elsewhere")], 5)) == "[a] [root]"
-    assert shown(plan(graph, [store_path("elsewhere")], 5)) == "[a root]"
+    assert shown(plan(graph, [store_path("elsewhere")], 5)) == "[a] [root]"
+    assert shown(plan(graph, [store_path("elsewhere")], 1)) == "[a root]"
