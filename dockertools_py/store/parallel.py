@@ -7,6 +7,7 @@ wrong in a child comes back too and is raised here.
 import json
 import os
 import pickle
+import signal
 import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO
@@ -26,13 +27,25 @@ def parallel(tasks: Sequence[Task], weights: Sequence[int], workers: int) -> lis
         lightest = loads.index(min(loads))
         shares[lightest].append(number)
         loads[lightest] += weights[number] + 1
-    running = [_start(tasks, share) for share in shares]
+    running = dict(_start(tasks, share) for share in shares)
+    try:
+        return _collected(running, len(tasks))
+    finally:
+        for pid, pipe in running.items():  # nobody wants their results any more
+            pipe.close()
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+
+
+def _collected(running: dict[int, BinaryIO], count: int) -> list[Any]:
+    """The results of all workers, which are taken out of `running` as they end. Raises what went wrong in one of them."""
     results: dict[int, Any] = {}
     failures: list[BaseException] = []
-    for pid, pipe in running:
+    for pid, pipe in list(running.items()):
         with pipe:
             answer = pipe.read()
         _, status = os.waitpid(pid, 0)
+        del running[pid]
         if status or not answer:
             failures.append(RuntimeError(f"a worker ended with wait status {status}"))
         elif answer[:1] == b"!":
@@ -41,7 +54,7 @@ def parallel(tasks: Sequence[Task], weights: Sequence[int], workers: int) -> lis
             results.update((int(number), value) for number, value in json.loads(answer).items())
     if failures:
         raise failures[0]
-    return [results[number] for number in range(len(tasks))]
+    return [results[number] for number in range(count)]
 
 
 def _start(tasks: Sequence[Task], share: Sequence[int]) -> tuple[int, BinaryIO]:
