@@ -17,7 +17,7 @@
 # Example:
 #   mergeImages { name = "bash-python"; image1 = bash-image; image2 = just-python; }
 #   mergeImages [ redis-image nginx-image ]
-scope@{ arguments, types, names, containerConfig, mentioned, runBuilder, baseImage, blobs, image, layerGroups, zstdProgram, ... }:
+scope@{ arguments, types, names, containerConfig, mentioned, runBuilder, baseImage, blobs, image, layerGroups, ... }:
 let
   inherit (builtins) concatLists concatMap elemAt filter foldl' genList head isList length map;
 
@@ -38,7 +38,6 @@ let
         format = "archive";
         # As each image says; what others made is copied as it is.
         blobs = concatMap (one: if one.references == null then [ ] else one.blobsFor one.compression) images;
-        zstd = zstdProgram;
       };
     };
 

@@ -1,7 +1,6 @@
 """Images as a file for `docker load`, as an OCI archive, or as an OCI layout."""
 
 from collections.abc import Iterator, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +15,18 @@ from dockertools_py.store.produce import layer_chunks
 
 
 def build(attributes: Attributes) -> None:
-    """Spec: `images`, `blobs`, `format`, `zstd`.
+    """Spec: `images`, `blobs`, `format`.
 
     Each of `images` is an object of `image` (a description) and `references`, or of `all` (a folder of descriptions).
     """
     spec = attributes.spec
     named = [image for item in spec["images"] for image in _named(item)]
     whole = bundle(named, read_blobs(attributes.paths("blobs")))
-    produce = partial(layer_chunks, zstd=spec["zstd"])
     if spec["format"] == "layout":
-        write_layout(whole, attributes.out, produce)
+        write_layout(whole, attributes.out, layer_chunks)
         return
     with new_file(attributes.out, in_place=True) as out:
-        write_archive(whole, out, produce, docker=spec["format"] == "archive")
+        write_archive(whole, out, layer_chunks, docker=spec["format"] == "archive")
 
 
 def _named(item: Mapping[str, Any]) -> Iterator[NamedImage]:

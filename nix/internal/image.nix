@@ -5,7 +5,7 @@
 #   roots descriptions bound blobsFor
 #                         for images on top of this one, see dockertoolsImage below
 #   config                with what is inherited from images of ours; what a foreign base has is known only to the build
-{ runBuilder, names, program, python3, bash, zstdProgram, ... }:
+{ runBuilder, names, program, python3, bash, ... }:
 { name, tag, description, config, layers, roots, copied, descriptions, rootDescriptions, bound, blobsFor, compressor, compressionLevel, meta }:
 let
   imageName = names.lower name;
@@ -17,7 +17,7 @@ let
   write = suffix: format: runBuilder {
     name = "docker-image-${fileName}${suffix}";
     verb = "archive";
-    spec = { inherit images format; blobs = blobsFor { inherit compressor compressionLevel; }; zstd = zstdProgram; };
+    spec = { inherit images format; blobs = blobsFor { inherit compressor compressionLevel; }; };
     forget = true;
     inherit meta;
   };
