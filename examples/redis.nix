@@ -4,7 +4,7 @@ pkgs: with pkgs; dockerTools.build {
   contents = [ redis ];
   extraCommands = "mkdir data";
   config = {
-    Cmd = [ "/bin/redis-server" "--dir" "/data" "--bind" "127.0.0.1" ];
+    Cmd = [ "/bin/redis-server" "--dir" "/data" "--bind" "0.0.0.0" "--protected-mode" "no" ];
     ExposedPorts."6379/tcp" = { };
     WorkingDir = "/data";
     Volumes."/data" = { };

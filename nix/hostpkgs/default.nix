@@ -26,6 +26,7 @@
   if number == null then "a system without a number" else builtins.head number
 , debs ? cache + "/debs/${release}"
 , remembered ? cache + "/hostpkgs.json"
+, overlays ? [ ] # as nixpkgs has them
 }:
 let
   inherit (builtins)
@@ -139,11 +140,15 @@ let
   packages = mapAttrs package table;
 
   hostPlatform = { inherit system; isLinux = true; go.GOARCH = platform.arch; };
+
+  # What overlays find as `final` and `prev`
+  final = foldl' (prev: overlay: prev // overlay final prev) set overlays;
+  set = packages // import ./helpers.nix { inherit packages system; } // {
+    inherit system;
+    bashInteractive = packages.bash;
+    stdenv = { inherit hostPlatform; buildPlatform = hostPlatform; inherit (hostPlatform) isLinux; };
+    # For ./dev: what to download, what to build, and what to remember
+    hostpkgs = { inherit packages release; debs = table; memory = { inherit key; packages = mapAttrs (_: remember) packages; }; };
+  };
 in
-packages // import ./helpers.nix { inherit packages system; } // {
-  inherit system;
-  bashInteractive = packages.bash;
-  stdenv = { inherit hostPlatform; buildPlatform = hostPlatform; inherit (hostPlatform) isLinux; };
-  # For ./dev: what to download, what to build, and what to remember
-  hostpkgs = { inherit packages release; debs = table; memory = { inherit key; packages = mapAttrs (_: remember) packages; }; };
-}
+final

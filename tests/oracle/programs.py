@@ -36,6 +36,7 @@ def pythons() -> dict[str, str]:
     for root in (os.environ.get("PYENV_ROOT"), str(Path.home() / ".pyenv")):
         if root:
             folders += [str(path) for path in sorted(Path(root).glob("versions/*/bin"))]
+    folders.append(str(CHECKOUT / ".cache/pythons/bin"))  # ./dev puts one there
     found = {"{}.{}".format(*sys.version_info[:2]): sys.executable}
     for folder in folders:
         for path in sorted(Path(folder or ".").glob("python3.*")):
