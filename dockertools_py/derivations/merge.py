@@ -48,17 +48,22 @@ def build(attributes: Attributes) -> None:
 
 
 def _check_overriding(places: Sequence[Sequence[Path]], names: Sequence[str]) -> None:
-    merged = Stack()
+    """What one image changes of a base that it shares with another is no conflict: the other only inherits it."""
+    merged, stacks = Stack(), [Stack() for _ in places]
     for number, folders in enumerate(places):
         merged.add(folders, number)
-    for number, folders in enumerate(places):
-        own = Stack()
-        own.add(folders, number)
+        stacks[number].add(folders, number)
+    for number, own in enumerate(stacks):
 
         def same(path: bytes, own: Stack = own) -> bool:
             return own.shown(path) == merged.shown(path)
 
-        for path, other in overridden(own.tree, merged.tree, same):
+        for path, node, other in overridden(own.tree, merged.tree, same):
+            inheriting = [stack for stack in stacks if stack is not own and stack.has_layer(own.layer_of(node))]
+            if other is not None and stacks[merged.image_of(other)] in inheriting:
+                continue
+            if other is None and any(stack.tree.get(path) is None for stack in inheriting):
+                continue
             by = names[merged.image_of(other)] if other is not None else "another one"
             what = f"{by} shows something else there" if other is not None else f"{by} deletes it"
             raise DockertoolsError(

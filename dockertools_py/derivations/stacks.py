@@ -40,6 +40,14 @@ class Stack:
                     self._images.append(image)
                     self.tree.apply((entry, place) for place, entry in enumerate(places))
 
+    def layer_of(self, node: Node) -> Digest:
+        """The diff_id of the layer that says what a node shows."""
+        return self._layers[node.layer].diff_id
+
+    def has_layer(self, diff_id: Digest) -> bool:
+        """Whether a layer is in the stack."""
+        return diff_id in self._known
+
     def image_of(self, node: Node) -> int:
         """The number of the image that says what a node shows."""
         return self._images[node.layer]

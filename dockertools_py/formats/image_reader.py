@@ -77,7 +77,8 @@ def choose(
     if not wanted:
         raise DockertoolsError(f"{what}: no image {name or '*'}:{tag or '*'} in it; there is: {there}")
     raise DockertoolsError(
-        f"{what}: {len(wanted)} images in it: choose one (fromImageName and fromImageTag, or --choose NAME:TAG); there is: {there}"
+        f"{what}: {len(wanted)} images in it: choose one (fromImageName and fromImageTag, or --choose NAME:TAG); "
+        f"there is: {there}"
     )
 
 

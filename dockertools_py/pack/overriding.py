@@ -17,20 +17,15 @@ STORE = (b"nix", b"nix/store")
 """Every image with store paths has them, with the owner that it was built for."""
 
 
-def overridden(own: Tree, merged: Tree, same_content: SameContent) -> Iterator[tuple[bytes, Node | None]]:
-    """The paths of `own` that show something else in `merged`, each with what it shows there, None for nothing.
+def overridden(own: Tree, merged: Tree, same_content: SameContent) -> Iterator[tuple[bytes, Node, Node | None]]:
+    """The paths of `own` that show something else in `merged`: with what they show here and there, None for nothing.
 
-    `same_content` is asked about files that are alike but for it, and about links. What lies below such a path is not
-    listed too.
+    `same_content` is asked about files that are alike but for it, and about links.
     """
-    skip = b"\0"
     for name, node in own.nodes():
-        if name.startswith(skip) or name in STORE:
-            continue
         other = merged.get(name)
-        if other is None or not _shows(name, node, other, same_content):
-            yield name, other
-            skip = name + b"/"
+        if name not in STORE and (other is None or not _shows(name, node, other, same_content)):
+            yield name, node, other
 
 
 def _shows(name: bytes, node: Node, other: Node, same_content: SameContent) -> bool:

@@ -27,7 +27,7 @@ KINDS = """
   other = build { name = "other"; tag = "1"; copyToRoot = tree; compressor = "zstd"; };
   foreign = build { name = "on-file"; tag = "1"; fromImage = "${image.ociArchive}"; addTarball = "${tarball}"; };
   tarball = mkTarball { contents = [ tree ]; };
-  merged = mergeImages { name = "merged"; tag = "1"; image1 = image; image2 = other; allowOverride = true; };
+  merged = mergeImages { name = "merged"; tag = "1"; image1 = image; image2 = other; };
   flat = flattenImage { fromImage = "${image.ociArchive}"; name = "flat"; };
   delta = mkDelta { fromImage = image; toImage = other; name = "delta"; };
   layered = toLayered { tarball = exportImage { fromImage = image; name = "exported.tar"; }; name = "layered"; };

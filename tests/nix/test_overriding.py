@@ -77,3 +77,18 @@ def test_a_link_inside_a_package_shows_what_a_copy_of_it_shows(nix: Nix) -> None
     for order in ("links copies", "copies links"):
         image = open_image(nix.build(f'let {package} in mergeImages {{ name = "m"; images = [ {order} ]; }}'))
         assert {"bin/tool", "bin/tool-1"} <= image.tree.keys()
+
+
+@pytest.mark.parametrize("order", ["changes keeps", "keeps changes"])
+def test_what_one_changes_of_the_base_of_both_is_no_conflict(nix: Nix, order: str) -> None:
+    expression = f"""
+      let
+        {ONE};
+        on = name: extraCommands: build {{ inherit name extraCommands; tag = "1"; fromImage = one; }};
+        changes = on "changes" "mkdir etc; echo new > etc/name; touch etc/.wh.same";
+        keeps = on "keeps" "mkdir opt";
+      in mergeImages {{ name = "m"; images = [ {order} ]; }}
+    """
+    image = open_image(nix.build(expression))
+    assert image.read("etc/name") == b"new\n"
+    assert "opt" in image.tree
