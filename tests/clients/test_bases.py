@@ -56,7 +56,7 @@ OF_BASE += f"changed\n{FILES['etc/group'][3].decode()}"
 SHOW_DEBIAN = """
 readlink /bin; readlink /bin/sh; echo $WHO $OURS
 dpkg -l dpkg | grep -o '^ii  dpkg'; dpkg --audit; dpkg --verify
-stat -c '%a %U:%G %n' /etc /etc/shadow /tmp /var/tmp /var/local /var/mail /root
+stat -c '%a %U:%G %n' /etc /etc/shadow /tmp /var/tmp /var/mail /root
 """
 OF_DEBIAN = """\
 usr/bin
@@ -67,7 +67,6 @@ ii  dpkg
 640 root:shadow /etc/shadow
 1777 root:root /tmp
 1777 root:root /var/tmp
-2775 root:staff /var/local
 2775 root:mail /var/mail
 700 root:root /root
 """
