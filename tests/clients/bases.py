@@ -28,8 +28,8 @@ from tests.clients.need import lack, need
 CACHE = Path(__file__).parents[2] / ".cache/bases"
 
 
-FEWER_FILES = "--ulimit=nofile=1024:1024"
-"""Debian 13's buildah wants by itself more open files than a root without all capabilities may have."""
+LIMITS = ("--ulimit=nofile=1024:1024", "--ulimit=nproc=1000:1000")
+"""Debian 13's buildah wants by itself more than a root without all capabilities may have."""
 
 
 class Bases:
@@ -125,7 +125,7 @@ class Bases:
             config = [f"--env={ENV}", f"--label={LABEL}=yes", "--workingdir=/home/alice", f"--cmd={json.dumps(CMD)}"]
             buildah("config", *config, *health, first)
             buildah("commit", "--format=docker", first, "localhost/foreign:0")
-            second = buildah("from", "--pull-never", FEWER_FILES, "localhost/foreign:0").strip()
+            second = buildah("from", "--pull-never", *LIMITS, "localhost/foreign:0").strip()
             buildah("run", "--isolation=chroot", second, "/bin/sh", "-c", CHANGE)
             buildah("config", "--user=1000:1000", second)
             form = "oci" if transport == "oci" else "docker"
