@@ -30,11 +30,9 @@
 #
 # Example:
 #   build { name = "hello"; contents = [ hello ]; config.Cmd = [ "/bin/hello" ]; }
-scope@{ arguments, types, names, containerConfig, mentioned, platform, runBuilder, baseImage, blobs, files, image, layerGroups, layerShares, rootLayer, tarLayer, system, ... }:
+scope@{ arguments, imageArguments, types, names, containerConfig, mentioned, platform, runBuilder, baseImage, blobs, files, image, layerGroups, layerShares, rootLayer, tarLayer, system, ... }:
 arguments.declare "build"
-{
-  name = { type = names.name; };
-  tag = { type = names.tag; default = null; };
+(imageArguments.ofResult // {
   fromImage = { type = types.nullOr types.file; default = null; };
   fromImageName = { type = types.nullOr types.string; default = null; };
   inheritConfig = { type = types.inheritance; default = "all"; };
@@ -46,17 +44,13 @@ arguments.declare "build"
   config = { type = types.any; default = { }; };
   layers = { type = types.layers; default = [ ]; };
   extraCommands = { type = types.string; default = ""; };
-  created = { type = types.date; default = "1970-01-01T00:00:01Z"; };
   architecture = { type = types.nullOr types.string; default = null; };
   variant = { type = types.nullOr types.string; default = null; };
   uid = { type = types.natural; default = 0; };
   gid = { type = types.natural; default = 0; };
   mtime = { type = types.natural; default = 1; };
   maxLayers = { type = types.nullOr (types.between 1 125); default = null; };
-  compressor = { type = types.oneOf [ "gz" "none" "zstd" ]; default = "gz"; };
-  compressionLevel = { type = types.nullOr types.natural; default = null; };
-  meta = { type = types.attrs; default = { }; };
-}
+})
   (args:
   let
     inherit (builtins) concatLists concatMap filter foldl' length partition;

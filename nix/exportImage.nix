@@ -15,16 +15,13 @@
 #
 # Example:
 #   exportImage { fromImage = ./debian.tar; }
-{ arguments, types, names, runBuilder, baseImage, zstdProgram, ... }:
+{ arguments, imageArguments, types, names, runBuilder, baseImage, zstdProgram, ... }:
 arguments.declare "exportImage"
-{
-  fromImage = { type = types.file; };
-  fromImageName = { type = types.nullOr types.string; default = null; };
-  fromImageTag = { type = types.nullOr types.string; default = null; };
+(imageArguments.ofBase // {
   name = { type = types.nullOr types.string; default = null; };
   diskSize = { type = types.positive; default = 1024; };
   meta = { type = types.attrs; default = { }; };
-}
+})
   (args:
   let
     base = baseImage { function = "exportImage"; argument = "fromImage"; from = args.fromImage; imageName = args.fromImageName; imageTag = args.fromImageTag; };

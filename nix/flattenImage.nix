@@ -14,19 +14,9 @@
 #
 # Example:
 #   flattenImage { fromImage = ./debian.tar; name = "debian-flat"; }
-scope@{ arguments, types, names, runBuilder, baseImage, blobs, image, zstdProgram, ... }:
+scope@{ arguments, imageArguments, runBuilder, baseImage, blobs, image, zstdProgram, ... }:
 arguments.declare "flattenImage"
-{
-  fromImage = { type = types.file; };
-  fromImageName = { type = types.nullOr types.string; default = null; };
-  fromImageTag = { type = types.nullOr types.string; default = null; };
-  name = { type = names.name; };
-  tag = { type = names.tag; default = null; };
-  created = { type = types.date; default = "1970-01-01T00:00:01Z"; };
-  compressor = { type = types.oneOf [ "gz" "none" "zstd" ]; default = "gz"; };
-  compressionLevel = { type = types.nullOr types.natural; default = null; };
-  meta = { type = types.attrs; default = { }; };
-}
+(imageArguments.ofBase // imageArguments.ofResult)
   (args:
   let
     base = baseImage { function = "flattenImage"; argument = "fromImage"; from = args.fromImage; imageName = args.fromImageName; imageTag = args.fromImageTag; };

@@ -17,7 +17,7 @@
 # Example:
 #   mergeImages { name = "bash-python"; image1 = bash-image; image2 = just-python; }
 #   mergeImages [ redis-image nginx-image ]
-scope@{ arguments, types, names, containerConfig, mentioned, runBuilder, baseImage, blobs, image, layerGroups, ... }:
+scope@{ arguments, imageArguments, types, names, containerConfig, mentioned, runBuilder, baseImage, blobs, image, layerGroups, ... }:
 let
   inherit (builtins) concatLists concatMap elemAt filter foldl' genList head isList length map;
 
@@ -42,9 +42,7 @@ let
     };
 
   compose = arguments.declare "mergeImages"
-    {
-      name = { type = names.name; };
-      tag = { type = names.tag; default = null; };
+    (imageArguments.ofResult // {
       baseImage = { type = types.nullOr types.file; default = null; };
       image = { type = types.nullOr types.file; default = null; };
       image1 = { type = types.nullOr types.file; default = null; };
@@ -52,11 +50,7 @@ let
       images = { type = types.nullOr { check = v: isList v && builtins.all types.file.check v; rule = "a list of images"; }; default = null; };
       config = { type = types.any; default = { }; };
       allowOverride = { type = types.bool; default = false; };
-      created = { type = types.date; default = "1970-01-01T00:00:01Z"; };
-      compressor = { type = types.oneOf [ "gz" "none" "zstd" ]; default = "gz"; };
-      compressionLevel = { type = types.nullOr types.natural; default = null; };
-      meta = { type = types.attrs; default = { }; };
-    }
+    })
     (args:
     let
       # Each form that is used, as the arguments of its images: [ { argument; from; } ]

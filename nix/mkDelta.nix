@@ -17,22 +17,14 @@
 #
 # Example:
 #   mkDelta { fromImage = app-1; toImage = app-2; }
-scope@{ arguments, types, names, runBuilder, baseImage, blobs, image, zstdProgram, ... }:
+scope@{ arguments, imageArguments, types, names, runBuilder, baseImage, blobs, image, zstdProgram, ... }:
 arguments.declare "mkDelta"
-{
-  fromImage = { type = types.file; };
-  fromImageName = { type = types.nullOr types.string; default = null; };
-  fromImageTag = { type = types.nullOr types.string; default = null; };
+(imageArguments.ofBase // imageArguments.ofResult // {
   toImage = { type = types.file; };
   toImageName = { type = types.nullOr types.string; default = null; };
   toImageTag = { type = types.nullOr types.string; default = null; };
   name = { type = types.nullOr names.name; default = null; };
-  tag = { type = names.tag; default = null; };
-  created = { type = types.date; default = "1970-01-01T00:00:01Z"; };
-  compressor = { type = types.oneOf [ "gz" "none" "zstd" ]; default = "gz"; };
-  compressionLevel = { type = types.nullOr types.natural; default = null; };
-  meta = { type = types.attrs; default = { }; };
-}
+})
   (args:
   let
     function = "mkDelta";

@@ -16,22 +16,16 @@
 #
 # Example:
 #   toLayered { tarball = ./exported.tar; name = "app"; config.Cmd = [ "/bin/app" ]; }
-scope@{ arguments, types, names, containerConfig, platform, runBuilder, blobs, build, files, image, system, zstdProgram, ... }:
+scope@{ arguments, imageArguments, types, names, containerConfig, platform, runBuilder, blobs, build, files, image, system, zstdProgram, ... }:
 arguments.declare "toLayered"
-{
+(imageArguments.ofResult // {
   tarball = { type = types.file; };
-  name = { type = names.name; };
-  tag = { type = names.tag; default = null; };
   config = { type = types.any; default = { }; };
   normalise = { type = types.bool; default = false; };
   maxLayers = { type = types.between 1 125; default = 40; };
-  created = { type = types.date; default = "1970-01-01T00:00:01Z"; };
   architecture = { type = types.nullOr types.string; default = null; };
   variant = { type = types.nullOr types.string; default = null; };
-  compressor = { type = types.oneOf [ "gz" "none" "zstd" ]; default = "gz"; };
-  compressionLevel = { type = types.nullOr types.natural; default = null; };
-  meta = { type = types.attrs; default = { }; };
-}
+})
   (args:
   let
     # Checked here, where errors name this function.

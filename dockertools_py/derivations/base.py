@@ -3,20 +3,16 @@
 from pathlib import Path
 
 from dockertools_py.derivations.attributes import Attributes
-from dockertools_py.errors import DockertoolsError, shown
+from dockertools_py.errors import DockertoolsError
 from dockertools_py.formats.image_reader import (
     StoredImage,
     choose,
-    file_compressor,
     read_image_and_places,
     stored_images,
 )
-from dockertools_py.formats.members import Reader, read_range
-from dockertools_py.formats.output import new_file
+from dockertools_py.formats.members import Reader
+from dockertools_py.formats.uncompressed import uncompressed, why_no_tar
 from dockertools_py.model.platform import Platform
-from dockertools_py.pack.decompression import decompress
-from dockertools_py.pack.tar import BLOCK
-from dockertools_py.pack.tar_reader import begins_as_tar
 from dockertools_py.store.description import write_image, write_places
 
 
@@ -55,17 +51,7 @@ def _plain(attributes: Attributes, given: Path) -> Path:
         return given
     if not given.is_file():
         raise DockertoolsError(f"{given}: neither a file nor a directory")
-    compressor = file_compressor(given)
-    if compressor == "none":
-        with given.open("rb") as file:
-            start = file.read(BLOCK)
-        if start and not begins_as_tar(start):
-            raise DockertoolsError(f"{given}: no image: it is no tar, but begins with {shown(start[:8])}")
-        return given
-    archive = attributes.out / "archive.tar"
-    with new_file(archive, in_place=True) as out:
-        for chunk in decompress(
-            read_range(given, 0, given.stat().st_size), compressor, str(given), attributes.spec["zstd"]
-        ):
-            out.write(chunk)
-    return archive
+    plain = uncompressed(given, attributes.out / "archive.tar", attributes.spec["zstd"])
+    if plain == given and given.stat().st_size and (what := why_no_tar(given)):
+        raise DockertoolsError(f"{given}: no image: it is no tar, but {what}")
+    return plain

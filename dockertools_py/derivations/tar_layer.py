@@ -3,15 +3,12 @@
 from pathlib import Path
 
 from dockertools_py.derivations.attributes import Attributes
-from dockertools_py.errors import DockertoolsError, shown
+from dockertools_py.errors import DockertoolsError
 from dockertools_py.formats.image_reader import file_compressor, read_layer
-from dockertools_py.formats.members import Reader, SingleFile, read_range
-from dockertools_py.formats.output import new_file
+from dockertools_py.formats.members import Reader, SingleFile
+from dockertools_py.formats.uncompressed import uncompressed, why_no_tar
 from dockertools_py.model.media_type import LAYER_OF_COMPRESSOR
 from dockertools_py.model.references_graph import name_of
-from dockertools_py.pack.decompression import decompress
-from dockertools_py.pack.tar import BLOCK
-from dockertools_py.pack.tar_reader import begins_as_tar
 from dockertools_py.store.description import write_layers, write_places
 
 
@@ -24,20 +21,11 @@ def build(attributes: Attributes) -> None:
             f"addTarball: {given} is not a file: give a root file system tar, as mkTarball makes one"
         )
     attributes.out.mkdir()
-    file = given
-    compressor = file_compressor(given)
-    with given.open("rb") as opened:
-        start = opened.read(BLOCK)
-    if compressor == "none" and not begins_as_tar(start):
-        what = f"begins with {shown(start[:8])}" if start else "is empty"
+    if file_compressor(given) == "none" and (what := why_no_tar(given)):
         raise DockertoolsError(
             f"addTarball: {given} is no tar, but {what}: give a root file system tar, as mkTarball makes one"
         )
-    if compressor not in LAYER_OF_COMPRESSOR:
-        file = attributes.out / "layer.tar"
-        with new_file(file, in_place=True) as out:
-            for chunk in decompress(read_range(given, 0, given.stat().st_size), compressor, str(given), zstd):
-                out.write(chunk)
+    file = uncompressed(given, attributes.out / "layer.tar", zstd, keep=tuple(LAYER_OF_COMPRESSOR))
     try:
         layer, content = read_layer(Reader(SingleFile(file)), file.name, zstd)
     except DockertoolsError as error:

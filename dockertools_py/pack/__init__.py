@@ -1,1 +1,1 @@
-"""Algorithms over values: which path goes in which layer, tar headers, compression, composing, validating."""
+"""Algorithms over values: which path goes in which layer, tar headers, compression, composing."""

@@ -1,14 +1,14 @@
 """What an archive or a layout holds: images under their names, and the blobs of all of them, each once."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dockertools_py.model import canonical_json
 from dockertools_py.model.descriptor import Descriptor
 from dockertools_py.model.digest import Digest
 from dockertools_py.model.index import Index
 from dockertools_py.model.manifest import Manifest
-from dockertools_py.model.media_type import OCI_CONFIG, OCI_LAYER, OCI_MANIFEST
+from dockertools_py.model.media_type import OCI_CONFIG, OCI_LAYER
 from dockertools_py.model.reference import Reference
 from dockertools_py.pack.image import Image
 from dockertools_py.pack.layer import BlobSource, Layer
@@ -68,13 +68,13 @@ def bundle(images: Sequence[NamedImage], stored: Mapping[Digest, BlobSource]) ->
         layers = [layer_blob(layer, stored) for layer in named.image.layers]
         config_bytes = named.image.config.to_bytes()
         config = Blob(Descriptor(OCI_CONFIG, Digest.of(config_bytes), len(config_bytes)), config_bytes)
-        manifest_bytes = Manifest(config.descriptor, tuple(layer.descriptor for layer in layers)).to_bytes()
-        manifest = Blob(Descriptor(OCI_MANIFEST, Digest.of(manifest_bytes), len(manifest_bytes)), manifest_bytes)
+        described = Manifest(config.descriptor, tuple(layer.descriptor for layer in layers))
+        manifest = Blob(described.descriptor(), described.to_bytes())
         for blob in (manifest, config, *layers):
             blobs.setdefault(blob.descriptor.digest, blob)
         platform = named.image.config.platform
         notes = [_annotations(reference) for reference in named.references] or [{}]
-        index += [Descriptor(OCI_MANIFEST, manifest.descriptor.digest, len(manifest_bytes), n, platform) for n in notes]
+        index += [replace(manifest.descriptor, annotations=note, platform=platform) for note in notes]
         archive_manifest.append(
             {
                 "Config": config.member_name(),

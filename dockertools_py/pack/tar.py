@@ -144,7 +144,7 @@ def _block(split: tuple[bytes, bytes], link: bytes, size: int, fixed: tuple[byte
 
 
 def _pax(records: list[tuple[str, bytes]], mtime: int) -> bytes:
-    """An extended header member with `records`, in the order of their keys."""
+    """An extended header member with `records`, in their order."""
     # Values are UTF-8 by the standard; this record says that they are plain bytes, as names on Linux are.
     if any(key in ("path", "linkpath") and not _is_utf8(value) for key, value in records):
         records = [("hdrcharset", b"BINARY"), *records]

@@ -37,7 +37,7 @@ class ByteStream(Protocol):
         """The next `count` bytes, fewer only at the end."""
 
     def skip(self, count: int) -> None:
-        """Go on by `count` bytes; reaching beyond the end is noticed at the next read."""
+        """Go on by `count` bytes. Raises DockertoolsError when there are fewer."""
 
 
 class FileStream:

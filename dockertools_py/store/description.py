@@ -2,6 +2,7 @@
 
 layers.json                 the layers of a group, lowest first
 image.json, config.json     the layers of an image, and its config blob as it is sent
+places.jsonl                for each layer its entries outside the store: what images on top are put on
 blobs.json                  compressed blobs by the diff_id of their layer
 *.tar, <hex>                bytes that these name by their full path
 """

@@ -24,6 +24,7 @@ let
     baseImage = import ./baseImage.nix scope;
     blobs = import ./blobs.nix scope;
     image = import ./image.nix scope;
+    imageArguments = import ./imageArguments.nix scope;
     layerGroups = import ./layerGroups.nix scope;
     layerShares = import ./layerShares.nix;
     pulledImage = import ./pulledImage.nix scope;

@@ -1,8 +1,8 @@
 # What an image of ours looks like to its user: the archive, with every other form of it as an attribute, all lazy.
 #
-#   function, name, tag   as the user gave them
+#   name, tag             as the user gave them
 #   description           the derivation that describes the image
-#   roots descriptions bound blobsFor
+#   roots copied descriptions rootDescriptions bound blobsFor
 #                         for images on top of this one, see dockertoolsImage below
 #   config                with what is inherited from images of ours; what a foreign base has is known only to the build
 { runBuilder, names, program, python3, bash, ... }:

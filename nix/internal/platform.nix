@@ -8,8 +8,6 @@ let
   cpu = system: builtins.head (builtins.match "([^-]+)-.*" system);
 in
 {
-  ofSystem = system: architectures.${cpu system} or (cpu system);
-
   # Type: architecture or null -> variant or null -> system -> { os; architecture; variant? }
   make = architecture: variant: system:
     {

@@ -95,6 +95,10 @@ def test_a_folder_that_is_no_image(tmp_path: Path) -> None:
     )
 
 
+NO_ZSTD = "/absent/zstd"
+ABSENT_ZSTD = f"No such file or directory: {NO_ZSTD}"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -102,13 +106,12 @@ def test_a_folder_that_is_no_image(tmp_path: Path) -> None:
         (["--tag", "a:-1"], "image tag '-1': write up to 128 letters"),
         (["--compressor", "gz", "--level", "12"], "compressionLevel is 12: gz has 1 to 9"),
         (["--choose", "b:2"], "no image b:2 in it; there is: docker.io/library/handmade:1"),
-        (["--compressor", "zstd", "--zstd", "/absent/zstd"], "No such file or directory: /absent/zstd"),
+        # From 3.14 on Python compresses itself, and the program is never looked for.
+        *([] if sys.version_info >= (3, 14) else [(["--compressor", "zstd", "--zstd", NO_ZSTD], ABSENT_ZSTD)]),
     ],
 )
 def test_arguments_that_are_wrong(tmp_path: Path, arguments: list[str], message: str) -> None:
     path = write_tar(tmp_path / "a.tar", Handmade().files())
-    if "zstd" in arguments and sys.version_info >= (3, 14):
-        pytest.skip("this Python has zstd")
     text = failure("archive", path, "-o", tmp_path / "out", *arguments)
     assert message.replace("docker.io/library/", "") in text.replace("docker.io/library/", "")
     assert os.listdir(tmp_path) == ["a.tar"]

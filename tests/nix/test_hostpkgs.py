@@ -77,7 +77,7 @@ def confined(*packages: Path, writable: Path | None = None) -> list[str]:
     for path in sorted({path for root in packages for path in closure(root)}):
         command += ["--ro-bind", path, path]
     if writable is not None:
-        command += ["--bind", str(writable), "/work"]
+        command += ["--bind", str(writable), "/data"]
     return command
 
 
@@ -227,14 +227,14 @@ def test_redis_serves(tmp_path: Path) -> None:
         "--port",
         "0",
         "--unixsocket",
-        "/work/s",
+        "/data/s",
         "--save",
         "",
         "--dir",
-        "/work",
+        "/data",
     ]
     with served(*server, socket_file=tmp_path / "s"):
-        client = [*sandbox, redis / "bin/redis-cli", "-s", "/work/s"]
+        client = [*sandbox, redis / "bin/redis-cli", "-s", "/data/s"]
         assert run(*client, "set", "key", "value").stdout == "OK\n"
         assert run(*client, "get", "key").stdout == "value\n"
 
@@ -243,15 +243,15 @@ def test_nginx_serves(tmp_path: Path) -> None:
     nginx = package("nginx")
     (tmp_path / "index.html").write_text("served by nginx")
     (tmp_path / "conf").write_text(f"""
-      daemon off; master_process off; error_log stderr; pid /work/pid;
+      daemon off; master_process off; error_log stderr; pid /data/pid;
       events {{ }}
       http {{
         include {nginx}/conf/mime.types; access_log off;
-        client_body_temp_path /work/t1; proxy_temp_path /work/t2; fastcgi_temp_path /work/t3;
-        uwsgi_temp_path /work/t4; scgi_temp_path /work/t5;
-        server {{ listen unix:/work/s; root /work; }}
+        client_body_temp_path /data/t1; proxy_temp_path /data/t2; fastcgi_temp_path /data/t3;
+        uwsgi_temp_path /data/t4; scgi_temp_path /data/t5;
+        server {{ listen unix:/data/s; root /data; }}
       }}""")
-    command = [*confined(nginx, writable=tmp_path), nginx / "bin/nginx", "-e", "stderr", "-c", "/work/conf"]
+    command = [*confined(nginx, writable=tmp_path), nginx / "bin/nginx", "-e", "stderr", "-c", "/data/conf"]
     with served(*command, socket_file=tmp_path / "s"):
         connection = http.client.HTTPConnection("localhost")
         connection.sock = socket.socket(socket.AF_UNIX)

@@ -12,6 +12,7 @@ from dockertools_py.pack.layer import RootSource
 from dockertools_py.store.produce import entries
 from dockertools_py.store.scratch import lay_out, scratch_entries
 from tests.formats.images import store_path
+from tests.oracle.programs import lack
 
 OWNER = Owner(3, 4)
 
@@ -54,12 +55,12 @@ def test_a_link_to_a_name_outside_is_a_file(tmp_path: Path) -> None:
 
 def test_devices_are_refused(tmp_path: Path) -> None:
     if os.geteuid() != 0:
-        pytest.skip("only root makes devices")
+        lack("only root makes devices")
     (tmp_path / "root").mkdir()
     try:
         os.mknod(tmp_path / "root/null", stat.S_IFCHR | 0o666, os.makedev(1, 3))
     except PermissionError:
-        pytest.skip("no devices can be made in this container")
+        lack("no devices can be made in this container")
     with pytest.raises(
         DockertoolsError, match=r"^/null: a socket or a device, which cannot be put in a layer; remove it$"
     ):
