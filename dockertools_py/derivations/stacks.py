@@ -8,8 +8,10 @@ from pathlib import Path
 from dockertools_py.model.digest import Digest
 from dockertools_py.pack.layer import BlobSource, Layer, RootSource, Source
 from dockertools_py.pack.layer_content import is_place
-from dockertools_py.pack.tar_reader import ChunkStream, members
+from dockertools_py.pack.sparse import MAX_HOLES, filled
+from dockertools_py.pack.tar_reader import ChunkStream, TarMember, members
 from dockertools_py.pack.tree import Node, Tree
+from dockertools_py.pack.verified import Buffer
 from dockertools_py.store.description import read_layers, read_places
 from dockertools_py.store.produce import READ_SIZE, entries, tar_chunks
 from dockertools_py.store.walk import EXECUTABLE
@@ -79,9 +81,9 @@ def _digests(source: Source) -> Iterator[str]:
     """For each entry outside the store, in order, the digest of its content; nothing where it has none."""
     if isinstance(source, BlobSource):
         stream = ChunkStream(tar_chunks(source))
-        for entry in (member.entry() for member in members(stream)):
-            if is_place(entry):
-                yield _next_digest(stream, entry.size) if entry.size else ""
+        for member in members(stream):
+            if is_place(member.entry()):
+                yield _member_digest(stream, member) if member.size else ""
     elif isinstance(source, RootSource):
         for entry in entries(source):
             yield _file_digest(entry.path) if entry.size else ""
@@ -91,11 +93,27 @@ def _as_run(digest: str, mode: int) -> str:
     return f"{digest} {'executable' if mode & EXECUTABLE else ''}"
 
 
-def _next_digest(stream: ChunkStream, size: int) -> str:
-    hasher = hashlib.sha256()
+def _member_digest(stream: ChunkStream, member: TarMember) -> str:
+    """Of a file's content. One with more holes than anybody makes zeros of is known by its map and what is stored."""
+    if member.segments is None:
+        return _digest(_next(stream, member.size))
+    stored = sum(length for _, length in member.segments)
+    chunks = _next(stream, stored)
+    if member.size - stored > MAX_HOLES:
+        return f"sparse {member.size} {member.segments} {_digest(chunks)}"
+    return _digest(filled(chunks, member.size, member.segments))
+
+
+def _next(stream: ChunkStream, size: int) -> Iterator[bytes]:
     while size and (data := stream.read(min(size, READ_SIZE))):
-        hasher.update(data)
         size -= len(data)
+        yield data
+
+
+def _digest(chunks: Iterable[Buffer]) -> str:
+    hasher = hashlib.sha256()
+    for chunk in chunks:
+        hasher.update(chunk)
     return hasher.hexdigest()
 
 

@@ -56,6 +56,10 @@ class ArchiveMembers:
                 name = _clean(member.name)
                 self._files.pop(name, None)
                 self._links.pop(name, None)
+                if member.segments is not None:
+                    raise DockertoolsError(
+                        f"{shown(member.name)}: a sparse member of the archive: make the archive without --sparse"
+                    )
                 if member.kind is Kind.FILE:
                     self._files[name] = member.offset, member.size
                 elif member.kind is Kind.SYMLINK:  # how Docker before 25 says that two layers are one

@@ -1,7 +1,7 @@
 """Reading tar members, of our own archives and of anybody's: each field hostile until checked.
 
-Understood are v7, ustar, pax (global and local records) and GNU (long names and links, base-256 numbers). Content is not
-read here: a member says where its bytes are, and whoever wants them reads that range.
+Understood are v7, ustar, pax (global and local records) and GNU (long names and links, base-256 numbers, sparse files).
+Content is not read here: a member says where its bytes are, and whoever wants them reads that range.
 """
 
 from collections.abc import Iterable, Iterator
@@ -11,7 +11,10 @@ from typing import BinaryIO, Protocol
 
 from dockertools_py.errors import DockertoolsError, shown
 from dockertools_py.model.entry import Entry, Kind, Owner
+from dockertools_py.pack.pax_records import parse_records
+from dockertools_py.pack.sparse import MAX_SEGMENTS, RECORD, TYPEFLAG, Segment, is_sparse, read_map
 from dockertools_py.pack.tar import BLOCK, MAX_OCTAL_TIME, MAX_PATH, padding
+from dockertools_py.pack.tar_fields import number, text
 from dockertools_py.pack.verified import Buffer
 
 MAX_EXTENSION = 1 << 20
@@ -24,7 +27,7 @@ MAX_SIZE = 1 << 60
 
 _LOCAL, _GLOBAL, _LONG_NAME, _LONG_LINK, _VOLUME = b"x", b"g", b"L", b"K", b"V"
 _XATTR = "SCHILY.xattr."
-_FILES = (b"\0", b"0", b"7")
+_FILES = (b"\0", b"0", b"7", TYPEFLAG)
 _UNDERSTOOD = ("path", "linkpath", "size", "uid", "gid", "mtime")
 
 
@@ -109,7 +112,10 @@ class ChunkStream:
 
 @dataclass(frozen=True, slots=True)
 class TarMember:
-    """A member as its headers say; `offset` is where its `size` bytes of content begin."""
+    """A member as its headers say; `offset` is where its `size` bytes of content begin.
+
+    Of a sparse file only the parts that `segments` say are there, one behind the other.
+    """
 
     name: bytes
     kind: Kind
@@ -123,6 +129,7 @@ class TarMember:
     offset: int
     records: tuple[tuple[str, bytes], ...] = ()
     """Pax records that apply, sorted by key; of global ones only those that are understood here."""
+    segments: tuple[Segment, ...] | None = None
 
     def entry(self) -> Entry:
         """The same as an entry of a layer: its name made relative, a time that no header can say cut."""
@@ -150,9 +157,9 @@ def members(stream: ByteStream) -> Iterator[TarMember]:
     """
     for_all: dict[str, bytes] = {}
     for_next: dict[str, bytes] = {}
-    all_size = next_size = count = 0
+    all_size = next_size = count = segments = 0
     while (block := _block(stream)) is not None:
-        typeflag, size = block[156:157], _number(block[124:136], "size")
+        typeflag, size = block[156:157], number(block[124:136], "size")
         if not 0 <= size <= MAX_SIZE:
             raise DockertoolsError(f"a member of {size} bytes at byte {stream.offset - BLOCK}")
         if typeflag in (_LOCAL, _GLOBAL, _LONG_NAME, _LONG_LINK):
@@ -167,20 +174,44 @@ def members(stream: ByteStream) -> Iterator[TarMember]:
                 case b"K":
                     for_next["linkpath"] = data.rstrip(b"\0")
                 case b"x":
-                    for_next |= _records(data)
+                    for_next |= parse_records(data)
                 case b"g":
-                    for_all |= {key: value for key, value in _records(data).items() if _has_meaning(key)}
+                    for_all |= {key: value for key, value in parse_records(data).items() if _has_meaning(key)}
             continue
         begin = stream.offset
         if typeflag != _VOLUME:
             count += 1
             if count > MAX_MEMBERS:
                 raise DockertoolsError(f"more than {MAX_MEMBERS} members")
-            member = _member(block, size, stream.offset, for_all | for_next)
-            yield member
+            records = for_all | for_next
+            member = _member(block, size, begin, records)
             size = member.size
+            if is_sparse(typeflag, records):
+                member, begin = _sparse(stream, block, member, begin)
+                segments += len(member.segments or ())
+                if segments > MAX_SEGMENTS:
+                    raise DockertoolsError(f"sparse maps of more than {MAX_SEGMENTS} segments")
+            yield member
         for_next, next_size = {}, 0
         stream.skip(begin + size + padding(size) - stream.offset)
+
+
+def _sparse(stream: ByteStream, block: bytes, member: TarMember, begin: int) -> tuple[TarMember, int]:
+    """A member with its map, and where what its header counts as content begins."""
+    try:
+        if member.kind is not Kind.FILE:
+            raise DockertoolsError("a sparse map, but no file")
+        found = read_map(stream.read, block, dict(member.records))
+        begin = stream.offset if block[156:157] == TYPEFLAG else begin  # there the map is part of the header
+        stored = begin + member.size - stream.offset
+        if found.stored() != stored:
+            raise DockertoolsError(f"a sparse map of {found.stored()} bytes, but {stored} are stored")
+        if found.size > MAX_SIZE:
+            raise DockertoolsError(f"a sparse file of {found.size} bytes")
+    except DockertoolsError as error:
+        raise DockertoolsError(f"{shown(member.name)}: {error}") from error
+    name = _checked_name(member.name if found.name is None else found.name)
+    return replace(member, name=name, size=found.size, offset=stream.offset, segments=found.segments), begin
 
 
 @lru_cache(maxsize=256)
@@ -206,7 +237,7 @@ def _block(stream: ByteStream) -> bytes | None:
         return None
     if len(block) < BLOCK:
         raise DockertoolsError(f"the tar ends in the middle of a header, at byte {at}")
-    checksum = _number(block[148:156], "checksum")
+    checksum = number(block[148:156], "checksum")
     summed = block[:148] + b"        " + block[156:]
     # Some old tars summed signed bytes; that takes as long as all the rest, so it is tried last.
     plain = sum(summed)
@@ -227,47 +258,35 @@ def _extension(stream: ByteStream, size: int, total: int) -> bytes:
 
 def _has_meaning(key: str) -> bool:
     """Of global records only these are kept: a hundred thousand others would be copied for each member."""
-    return key in _UNDERSTOOD or key.startswith("GNU.sparse.")
-
-
-def _records(data: bytes) -> dict[str, bytes]:
-    """Pax records, `<length> <key>=<value>\\n` each."""
-    records, at = {}, 0
-    while at < len(data):
-        space = data.find(b" ", at, at + 20)
-        digits = data[at:space]
-        end = at + int(digits) if space > at and digits.isdigit() else 0
-        key, equals, value = data[space + 1 : end - 1].partition(b"=")
-        if not at < end <= len(data) or data[end - 1 : end] != b"\n" or not equals:
-            raise DockertoolsError(f"a pax record that cannot be read: {shown(data[at : at + 60])}")
-        records[key.decode("utf-8", "replace")] = value
-        at = end
-    return records
+    return key in _UNDERSTOOD or key.startswith(RECORD)
 
 
 def _member(block: bytes, size: int, offset: int, records: dict[str, bytes]) -> TarMember:
-    name, typeflag = _text(block[0:100]), block[156:157]
-    if block[257:263] == b"ustar\0" and (prefix := _text(block[345:500])):
+    name, typeflag = text(block[0:100]), block[156:157]
+    if block[257:263] == b"ustar\0" and (prefix := text(block[345:500])):
         name = prefix + b"/" + name
     is_old_directory = typeflag == b"\0" and name.endswith(b"/")
-    if typeflag == b"S" or any(key.startswith("GNU.sparse.") for key in records):
-        raise DockertoolsError(f"{shown(name)}: a sparse member, which is not read here; make the tar without --sparse")
     try:
         kind = Kind.DIRECTORY if is_old_directory else Kind.FILE if typeflag in _FILES else Kind(typeflag)
     except ValueError:
         raise DockertoolsError(f"{shown(name)}: a member of type {shown(typeflag)}, which nobody defines") from None
-    ids = _number(block[108:116], "uid"), _number(block[116:124], "gid")
-    mtime, device = _number(block[136:148], "mtime"), (0, 0)
+    ids = number(block[108:116], "uid"), number(block[116:124], "gid")
+    mtime, device = number(block[136:148], "mtime"), (0, 0)
     if kind in (Kind.CHARACTER, Kind.BLOCK):
-        device = _number(block[329:337], "device"), _number(block[337:345], "device")
+        device = number(block[329:337], "device"), number(block[337:345], "device")
     size = size if kind is Kind.FILE else 0
-    link = _text(block[157:257])
-    member = TarMember(name, kind, _number(block[100:108], "mode") & 0o7777, *ids, mtime, size, link, device, offset)
+    link = text(block[157:257])
+    member = TarMember(name, kind, number(block[100:108], "mode") & 0o7777, *ids, mtime, size, link, device, offset)
     member = _with_records(member, records) if records else member
-    for text in (member.name, member.link):
-        if len(text) > MAX_PATH or b"\0" in text:
-            raise DockertoolsError(f"a name of {len(text)} bytes: {shown(text)}")
+    _checked_name(member.name)
+    _checked_name(member.link)
     return member
+
+
+def _checked_name(name: bytes) -> bytes:
+    if len(name) > MAX_PATH or b"\0" in name:
+        raise DockertoolsError(f"a name of {len(name)} bytes: {shown(name)}")
+    return name
 
 
 def _with_records(member: TarMember, records: dict[str, bytes]) -> TarMember:
@@ -297,21 +316,3 @@ def _is_number(records: dict[str, bytes], key: str) -> bool:
     if not whole.removeprefix(b"-").isdigit() or len(whole) > 20:
         raise DockertoolsError(f"pax record {key}={shown(records[key])}: not a number")
     return True
-
-
-def _text(field: bytes) -> bytes:
-    return field.partition(b"\0")[0]
-
-
-@lru_cache(maxsize=1024)  # modes, owners and times are the same for many
-def _number(field: bytes, what: str) -> int:
-    """Octal digits, or GNU's base 256 where the first bit is set."""
-    if field[0] & 0x80:
-        value = int.from_bytes(field, "big", signed=False) & ((1 << (8 * len(field) - 1)) - 1)
-        return value - (1 << (8 * len(field) - 1)) if field[0] & 0x40 else value
-    digits = field.strip(b" \0")
-    if not digits:
-        return 0
-    if not digits.isdigit() or b"8" in digits or b"9" in digits:
-        raise DockertoolsError(f"a tar header with {what} {shown(field)}, which is no octal number")
-    return int(digits, 8)

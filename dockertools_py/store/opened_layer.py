@@ -13,6 +13,7 @@ from dockertools_py.errors import DockertoolsError, shown
 from dockertools_py.model.entry import Entry
 from dockertools_py.model.media_type import OCI_LAYER
 from dockertools_py.pack.layer import BlobSource, Layer, PathsSource, RootSource
+from dockertools_py.pack.sparse import MAX_HOLES, Segment, filled
 from dockertools_py.pack.tar_reader import FileStream, members
 from dockertools_py.pack.verified import Buffer
 from dockertools_py.store.produce import entries, layer_chunks
@@ -36,19 +37,36 @@ class OpenedTar:
     def __init__(self, file: Path, start: int, size: int, what: str) -> None:
         self._file, self._start, self._size, self._what = file, start, size, what
         self._opened = file.open("rb", buffering=0)  # as long as somebody may want content
+        self._segments: dict[int, tuple[Segment, ...]] = {}
+        self._holes = 0
 
     def members(self) -> Iterator[tuple[Entry, int]]:
         """See OpenedLayer."""
         with self._file.open("rb") as file:
             try:
                 for member in members(FileStream(file, self._size, self._start)):
+                    if member.segments is not None:
+                        self._segments[member.offset] = member.segments
                     yield member.entry(), member.offset
             except DockertoolsError as error:
                 raise DockertoolsError(f"{self._what}: {error}") from error
 
     def content(self, entry: Entry, offset: int) -> Iterator[Buffer]:
-        """See OpenedLayer."""
-        at, left = self._start + offset, entry.size
+        """See OpenedLayer. Raises DockertoolsError as well when the holes of sparse files were more than MAX_HOLES."""
+        segments = self._segments.get(offset)
+        if segments is None:
+            return self._stored(entry, offset, entry.size)
+        stored = sum(length for _, length in segments)
+        self._holes += entry.size - stored
+        if self._holes > MAX_HOLES:
+            raise DockertoolsError(
+                f"{self._what}: {shown(entry.name)}: a sparse file of {entry.size} bytes, of which {stored} are stored: "
+                f"more than {MAX_HOLES} bytes of holes are not written"
+            )
+        return filled(self._stored(entry, offset, stored), entry.size, segments)
+
+    def _stored(self, entry: Entry, offset: int, left: int) -> Iterator[Buffer]:
+        at = self._start + offset
         while left:
             data = os.pread(self._opened.fileno(), min(left, READ_SIZE), at)
             if not data:

@@ -20,6 +20,7 @@ from dockertools_py.pack.bundle import NamedImage, bundle
 from dockertools_py.pack.tar_reader import ChunkStream, members
 from tests.oracle.image import Handmade, blob, digest, encode, layer_of, write_folder, write_tar
 from tests.oracle.layer_tar import Member, tar_of
+from tests.pack.test_sparse import content, in_content, old, pax_map
 
 CASES = 1500
 VALUES: tuple[Any, ...] = (
@@ -158,11 +159,19 @@ def test_json_with_other_values_below_right_digests(tmp_path: Path, kind: str) -
 def test_tar_headers_with_changed_bytes() -> None:
     dice = random.Random(5)
     original = tar_of([Member(b"d/", b"5", 0o755), Member(b"d/f", b"0", 0o644, b"x" * 700), Member(b"l", b"2", 0o777)])
-    pax = tar_with_extensions()
+    maps = (
+        in_content("2\n0\n1\n4096\n1\n", b"xy"),
+        old(5000, (0, 1), (4096, 1), stored=b"xy"),
+        pax_map("1,1", stored=b"x"),
+    )
+    originals = (original, tar_with_extensions(), *maps)
     seen: set[bool] = set()
     for _ in range(CASES):
+        tar = mutated(dice, dice.choice(originals))
         try:
-            list(members(ChunkStream([mutated(dice, dice.choice((original, pax)))])))
+            for member in list(members(ChunkStream([tar]))):
+                if member.segments and member.size < 1 << 20:
+                    assert len(content(member, tar)) == member.size
             seen.add(True)
         except DockertoolsError as error:
             assert "\n" not in str(error)
