@@ -30,8 +30,12 @@
       # Every example's archive, read again and each digest recomputed
       checks = perSystem (system: mapAttrs (_: commandLine.${system}.validated) (examples system));
       apps = perSystem (system: {
-        default = { type = "app"; program = "${commandLine.${system}.program}"; };
+        default = {
+          type = "app";
+          program = "${commandLine.${system}.program}";
+          meta.description = "The command line: inspect, validate, stream and write images";
+        };
       });
-      hydraJobs = perSystem examples;
+      hydraJobs = import ./nix/hydra.nix { inherit nixpkgs; supportedSystems = systems; };
     };
 }

@@ -1,8 +1,10 @@
-# The command line as a program in the store, and what the flake does with it.
+# The command line as a program in the store, and what the flake and Hydra do with it.
 #
-# Type: package set -> { program; validated; }
+# Type: package set -> { program; validated; validate; release; }
 #   program     an executable file, `dockertools-py`
 #   validated   an image -> a derivation that fails when anything in its archive is not as it says
+#   validate    { name, files } -> the same of archives and layouts
+#   release     { constituents, releaseName, meta } -> a job of Hydra that is there when all of others are
 pkgs:
 let
   scope = import ./internal {
@@ -12,6 +14,14 @@ let
     scriptPath = [ ];
   };
   command = [ "${pkgs.python3}/bin/python3" "-I" "-S" "-B" "${scope.program.tool}/dockertools_py" ];
+  validate = { name, files }: derivation {
+    inherit name;
+    inherit (pkgs.python3) system;
+    builder = "${pkgs.bash}/bin/bash";
+    args = [ "-euc" ''result=$("$@"); echo "$result" > $out'' "validated" ]
+      ++ command ++ [ "validate" ] ++ files
+      ++ (if scope.zstdProgram == null then [ ] else [ "--zstd" scope.zstdProgram ]);
+  };
 in
 {
   program = scope.runBuilder {
@@ -20,12 +30,15 @@ in
     local = true;
     spec = { bash = "${pkgs.bash}/bin/bash"; inherit command; };
   };
-  validated = image: derivation {
-    name = "${image.name}-validated";
-    inherit (pkgs.python3) system;
-    builder = "${pkgs.bash}/bin/bash";
-    args = [ "-euc" ''result=$("$@"); echo "$result" > $out'' "validated" ]
-      ++ command ++ [ "validate" "${image}" ]
-      ++ (if scope.zstdProgram == null then [ ] else [ "--zstd" scope.zstdProgram ]);
-  };
+  inherit validate;
+  validated = image: validate { name = "${image.name}-validated"; files = [ "${image}" ]; };
+  release = { constituents, releaseName, meta }:
+    scope.runBuilder
+      {
+        name = "release";
+        verb = "hydra_release";
+        local = true;
+        spec = { constituents = map (job: "${job}") constituents; inherit releaseName; };
+        inherit meta;
+      } // { _hydraAggregate = true; inherit constituents; };
 }

@@ -22,6 +22,7 @@ let
     build = call ./build.nix;
     exportImage = call ./exportImage.nix;
     flattenImage = call ./flattenImage.nix;
+    hydraProducts = call ./hydraProducts.nix;
     mergeImages = call ./mergeImages.nix;
     mkDelta = call ./mkDelta.nix;
     mkTarball = call ./mkTarball.nix;

@@ -32,6 +32,7 @@ let
     else runBuilder {
       name = "docker-images.tar";
       verb = "archive";
+      near = true;
       forget = true;
       spec = {
         images = map (one: if one.references == null then { all = one.description; } else { image = one.description; inherit (one) references; }) images;

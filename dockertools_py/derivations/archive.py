@@ -1,6 +1,6 @@
 """Images as a file for `docker load`, as an OCI archive, or as an OCI layout."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,22 @@ def build(attributes: Attributes) -> None:
     Each of `images` is an object of `image` (a description) and `references`, or of `all` (a folder of descriptions).
     """
     spec = attributes.spec
-    named = [image for item in spec["images"] for image in _named(item)]
-    whole = bundle(named, read_blobs(attributes.paths("blobs")))
-    if spec["format"] == "layout":
-        write_layout(whole, attributes.out, layer_chunks)
+    write(named_images(spec["images"]), attributes.paths("blobs"), spec["format"], attributes.out)
+
+
+def write(images: Sequence[NamedImage], blobs: Iterable[Path], form: str, out: Path) -> None:
+    """`images` as `form`: "archive", "oci-archive", or "layout", a directory; `blobs` are folders of compressed layers."""
+    whole = bundle(images, read_blobs(blobs))
+    if form == "layout":
+        write_layout(whole, out, layer_chunks)
         return
-    with new_file(attributes.out, in_place=True) as out:
-        write_archive(whole, out, layer_chunks, docker=spec["format"] == "archive")
+    with new_file(out, in_place=True) as file:
+        write_archive(whole, file, layer_chunks, docker=form == "archive")
+
+
+def named_images(items: Iterable[Mapping[str, Any]]) -> list[NamedImage]:
+    """The images that a spec lists, with their names."""
+    return [image for item in items for image in _named(item)]
 
 
 def _named(item: Mapping[str, Any]) -> Iterator[NamedImage]:

@@ -9,6 +9,7 @@ let
   description = runBuilder {
     name = "${names.ofPath file}-description";
     verb = "base";
+    near = true;
     spec = { inherit file argument imageName imageTag all platform; zstd = zstdProgram; };
   };
 in

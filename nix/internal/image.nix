@@ -17,6 +17,7 @@ let
   write = suffix: format: runBuilder {
     name = "docker-image-${fileName}${suffix}";
     verb = "archive";
+    near = true;
     spec = { inherit images format; blobs = blobsFor { inherit compressor compressionLevel; }; };
     forget = true;
     inherit meta;

@@ -40,6 +40,7 @@ let
   description = runBuilder {
     name = "image";
     verb = "pulled";
+    near = true;
     spec = {
       manifest = "${manifest}";
       config = contents.config.data;

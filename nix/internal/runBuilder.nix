@@ -4,7 +4,8 @@
 #   verb     the module of dockertools_py/derivations that builds it
 #   spec     what it is told, as any Nix value; store paths in it become inputs
 #   graphs   { name = [ store paths ]; }: their closures, with sizes and references
-#   local    true for small outputs: making them is cheaper than asking a cache or another machine for them
+#   local    true for small outputs of small inputs: making them is cheaper than asking a cache or another machine for them
+#   near     true for work that costs less than to send its inputs to another machine and its output back; a cache is asked
 #   forget   true when the output names store paths that it does not need (an archive)
 #   fixed    { outputHash; outputHashAlgo; } of an output that is fetched: it may use the network, since its bytes are known
 #
@@ -22,7 +23,7 @@ let
   # the builder says so before Nix crashes. Here alone it does no harm to ask for the version: it changes no output path.
   overlooksReferences = builtins.compareVersions builtins.nixVersion "2.18" >= 0;
 in
-{ name, verb, spec, graphs ? { }, local ? false, forget ? fixed != null && overlooksReferences, fixed ? null, meta ? { } }:
+{ name, verb, spec, graphs ? { }, local ? false, near ? local, forget ? fixed != null && overlooksReferences, fixed ? null, meta ? { } }:
 derivation
   ({
     inherit name system;
@@ -32,7 +33,8 @@ derivation
     exportReferencesGraph = graphs;
     spec = spec // { inherit verb; } // (if fixed == null then { } else { refuseReferences = !overlooksReferences; });
   }
-  // (if local then { preferLocalBuild = true; allowSubstitutes = false; } else { })
+  // (if near then { preferLocalBuild = true; } else { })
+  // (if local then { allowSubstitutes = false; } else { })
   # Nix before 2.14 does not know it and keeps the references.
   // (if forget then { unsafeDiscardReferences.out = true; } else { })
   // (if fixed == null then { } else fixed // { outputHashMode = "flat"; inherit impureEnvVars; preferLocalBuild = true; }))

@@ -4,5 +4,6 @@ tarball:
 runBuilder {
   name = "${names.ofPath tarball}-layer";
   verb = "tar_layer";
+  near = true;
   spec = { inherit tarball; zstd = zstdProgram; };
 }

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 from pathlib import Path
 
 import pytest
@@ -12,19 +11,6 @@ from tests.nix.building import NIX_COMMAND
 from tests.nix.opened import lines
 
 pytestmark = pytest.mark.xdist_group("nix-images")
-
-
-@pytest.fixture(scope="module")
-def flake(nix: Nix, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What of the checkout a flake needs: as a path, all of it would be copied to the store, .cache and .git too."""
-    folder = tmp_path_factory.mktemp("flake")
-    for name in ("nix", "dockertools_py", "examples"):
-        shutil.copytree(nix.checkout / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("default.nix", "flake.nix"):
-        shutil.copy(nix.checkout / name, folder)
-    if (nix.checkout / "flake.lock").exists():
-        shutil.copy(nix.checkout / "flake.lock", folder)
-    return folder
 
 
 def run(nix: Nix, flake: Path, verb: str, attribute: str = "", *options: str) -> str:
