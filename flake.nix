@@ -23,7 +23,8 @@
       lib.dockerTools = import ./nix/fromPackages.nix; # pkgs -> { build mkTarball mergeImages … }
       overlays.default = import ./nix/overlay.nix;
 
-      packages = perSystem (system: examples system // {
+      # nix run .#bash-python.load
+      packages = perSystem (system: mapAttrs (_: commandLine.${system}.runnable) (examples system) // {
         dockertools-py = commandLine.${system}.program;
         default = ours.${system}.bash-python;
       });

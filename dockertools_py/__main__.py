@@ -15,7 +15,9 @@ VERBS = {
     "archive": "write an image that is described, or another archive or layout, as one file for `docker load`",
     "inspect": "show what is in an image: config, layers, sizes, store paths",
     "layout": "write it as an OCI layout directory",
+    "load": "bring it into Docker, Podman or containerd: only the layers that are not there",
     "lock": "record what an image in a registry is made of, for pullImage",
+    "run": "load it and run a container of it",
     "stream": "write it to standard output",
     "validate": "recompute every digest and size of an archive or a layout",
 }

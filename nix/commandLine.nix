@@ -1,9 +1,10 @@
 # The command line as a program in the store, and what the flake and Hydra do with it.
 #
-# Type: package set -> { program; validated; validate; release; }
+# Type: package set -> { program; validated; validate; runnable; release; }
 #   program     an executable file, `dockertools-py`
 #   validated   an image -> a derivation that fails when anything in its archive is not as it says
 #   validate    { name, files } -> the same of archives and layouts
+#   runnable    an image -> the same with packages in the place of its executables, since `nix run` wants a `bin`
 #   release     { constituents, releaseName, meta } -> a job of Hydra that is there when all of others are
 pkgs:
 let
@@ -32,6 +33,15 @@ in
   };
   inherit validate;
   validated = image: validate { name = "${image.name}-validated"; files = [ "${image}" ]; };
+  runnable = image: image // builtins.mapAttrs
+    (program: executable: scope.runBuilder {
+      inherit (executable) name;
+      verb = "script";
+      local = true;
+      spec = { bash = "${pkgs.bash}/bin/bash"; command = [ "${executable}" ]; inherit program; };
+      meta.mainProgram = program;
+    })
+    (builtins.intersectAttrs { stream = null; load = null; run = null; } image);
   release = { constituents, releaseName, meta }:
     scope.runBuilder
       {

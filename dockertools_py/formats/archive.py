@@ -7,7 +7,7 @@ everything before the first layer; there are no links, which Podman and containe
 
 from collections.abc import Callable, Iterator
 
-from dockertools_py.formats.output import Output
+from dockertools_py.formats.output import Sink
 from dockertools_py.model.entry import Entry, Kind
 from dockertools_py.pack.bundle import OCI_LAYOUT, Bundle
 from dockertools_py.pack.layer import BlobSource, Layer
@@ -20,7 +20,7 @@ Produce = Callable[[Layer], Iterator[Buffer]]
 MODE = 0o644
 
 
-def write_archive(bundle: Bundle, out: Output, produce: Produce, *, docker: bool = True) -> None:
+def write_archive(bundle: Bundle, out: Sink, produce: Produce, *, docker: bool = True) -> None:
     """Write the archive; without `docker` the `manifest.json` is left out and it is an OCI layout only."""
     _member(out, "oci-layout", OCI_LAYOUT)
     _member(out, "index.json", bundle.index)
@@ -47,5 +47,5 @@ def _header(name: str, size: int) -> bytes:
     return header(Entry(name.encode(), Kind.FILE, MODE, size=size))
 
 
-def _member(out: Output, name: str, data: bytes) -> None:
+def _member(out: Sink, name: str, data: bytes) -> None:
     out.write(_header(name, len(data)) + data + bytes(padding(len(data))))

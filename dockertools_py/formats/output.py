@@ -7,6 +7,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Protocol
 
 from dockertools_py.errors import DockertoolsError
 from dockertools_py.pack.layer import BlobSource
@@ -17,6 +18,16 @@ PIPE_SIZE = 1 << 20
 """A chunk of a layer in one go: with the usual 64 KiB writer and reader take turns 16 times, at a third of the speed."""
 
 _TRY_ANOTHER_WAY = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EBADF, errno.EOPNOTSUPP, errno.ENOTSOCK}
+
+
+class Sink(Protocol):
+    """Whatever takes the bytes of an archive, one after the other."""
+
+    def write(self, data: Buffer) -> object:
+        """Take all of `data`."""
+
+    def copy(self, source: BlobSource) -> None:
+        """Take a stored blob."""
 
 
 class Output:

@@ -56,16 +56,17 @@ def blob_name(digest: Digest) -> str:
     return f"blobs/{digest.algorithm}/{digest.hex}"
 
 
-def bundle(images: Sequence[NamedImage], stored: Mapping[Digest, BlobSource]) -> Bundle:
+def bundle(images: Sequence[NamedImage], stored: Mapping[Digest, BlobSource], *, plain: bool = False) -> Bundle:
     """The bundle of `images`; layers whose diff_id is in `stored` are written as that blob, others uncompressed.
 
-    A layer that is a blob already (a base's) stays as it is: the image id does not depend on compression.
+    A layer that is a blob already (a base's) stays as it is: the image id does not depend on compression. With `plain` all
+    are uncompressed, whatever they are stored as, so that the digest of each blob is its diff_id.
     """
     index: list[Descriptor] = []
     archive_manifest = []
     blobs: dict[Digest, Blob] = {}
     for named in images:
-        layers = [layer_blob(layer, stored) for layer in named.image.layers]
+        layers = [plain_blob(layer) if plain else layer_blob(layer, stored) for layer in named.image.layers]
         config_bytes = named.image.config.to_bytes()
         config = Blob(Descriptor(OCI_CONFIG, Digest.of(config_bytes), len(config_bytes)), config_bytes)
         described = Manifest(config.descriptor, tuple(layer.descriptor for layer in layers))
@@ -91,8 +92,13 @@ def layer_blob(layer: Layer, stored: Mapping[Digest, BlobSource]) -> Blob:
     if source is None and isinstance(layer.source, BlobSource):
         source = layer.source
     if source is None:
-        return Blob(Descriptor(OCI_LAYER, layer.diff_id, layer.size), layer)
+        return plain_blob(layer)
     return Blob(Descriptor(source.media_type, source.digest, source.size), source)
+
+
+def plain_blob(layer: Layer) -> Blob:
+    """An uncompressed layer, made when it is written."""
+    return Blob(Descriptor(OCI_LAYER, layer.diff_id, layer.size), layer)
 
 
 def _annotations(reference: Reference) -> dict[str, str]:

@@ -5,7 +5,7 @@
 #   roots copied descriptions rootDescriptions bound blobsFor
 #                         for images on top of this one, see dockertoolsImage below
 #   config                with what is inherited from images of ours; what a foreign base has is known only to the build
-{ runBuilder, names, program, python3, bash, ... }:
+{ runBuilder, names, program, python3, bash, zstdProgram, ... }:
 { name, tag, description, config, layers, roots, copied, descriptions, rootDescriptions, bound, blobsFor, compressor, compressionLevel, meta }:
 let
   imageName = names.lower name;
@@ -24,6 +24,20 @@ let
   };
 
   archive = write ".tar" "archive";
+
+  # An executable that runs the command line with some words, and with what it is given itself.
+  script = suffix: words: runBuilder {
+    name = "${suffix}-${fileName}";
+    verb = "script";
+    local = true;
+    spec = {
+      bash = "${bash}/bin/bash";
+      command = [ "${python3}/bin/python3" "-I" "-S" "-B" "${program.tool}/dockertools_py" ] ++ words;
+    };
+  };
+  named = [ "--default-tag" imageRef "${description}" ];
+  # A base may have layers in zstd, and engines are sent uncompressed ones.
+  zstd = if zstdProgram == null then [ ] else [ "--zstd" zstdProgram ];
 in
 archive // {
   inherit imageName imageTag imageRef config description layers;
@@ -31,15 +45,11 @@ archive // {
   oci = write "-oci" "layout";
   ociArchive = write "-oci.tar" "oci-archive";
   # An executable that writes the archive to standard output; nothing of it is in the store.
-  stream = runBuilder {
-    name = "stream-${fileName}";
-    verb = "script";
-    local = true;
-    spec = {
-      bash = "${bash}/bin/bash";
-      command = [ "${python3}/bin/python3" "-I" "-S" "-B" "${program.tool}/dockertools_py" "stream" "${description}" "--default-tag" imageRef ];
-    };
-  };
+  stream = script "stream" ([ "stream" ] ++ named);
+  # … that brings it into Docker, Podman or containerd: of its layers those that are not there.
+  load = script "load" ([ "load" ] ++ zstd ++ named);
+  # … that does so and runs a container, whose arguments it is given.
+  run = script "run" ([ "run" ] ++ zstd ++ named);
   dockertoolsImage = {
     inherit description; # image.json and config.json
     inherit roots; # store paths whose closures are in it whole …

@@ -1,0 +1,252 @@
+"""HTTP with an engine: small questions with bounded answers, and one long upload whose length nobody knows before."""
+
+import http.client
+import socket
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from dockertools_py.engines.endpoint import Endpoint, Tls
+from dockertools_py.engines.engine import Refused, Unreachable, WriteArchive
+from dockertools_py.errors import DockertoolsError, shown
+from dockertools_py.model import canonical_json
+from dockertools_py.pack.verified import Buffer
+
+CONNECT_TIMEOUT = 10.0
+ANSWER_TIMEOUT = 120.0
+"""Seconds without a byte of an answer to a question. What follows an upload may take an engine any time."""
+MAX_ANSWER = canonical_json.MAX_JSON_BYTES
+_SMALL = 64 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Status, headers (names in lower case) and body."""
+
+    status: int
+    headers: Mapping[str, str]
+    data: bytes
+
+    def message(self) -> str:
+        """What an engine says of an error, on one line."""
+        try:
+            text = canonical_json.decode_object(self.data, "").get("message")
+        except DockertoolsError:
+            text = None
+        return shown(text if isinstance(text, str) else self.data.strip() or f"status {self.status}", 1000)
+
+
+class Api:
+    """One connection, made when it is needed and kept."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        self._connection: _Connection | None = None
+
+    def connect(self) -> None:
+        """Raises Unreachable when nobody listens."""
+        self._connected()
+
+    def close(self) -> None:
+        """Give the connection up."""
+        if self._connection:
+            self._connection.close()
+            self._connection = None
+
+    def get(self, path: str, query: Mapping[str, str] | None = None) -> Answer:
+        """Ask; any status is an answer. Raises DockertoolsError when none comes."""
+        return self._request("GET", path, query)
+
+    def post(self, path: str, query: Mapping[str, str] | None = None) -> Answer:
+        """Have something done, likewise."""
+        return self._request("POST", path, query)
+
+    def upload(self, path: str, write_archive: WriteArchive, query: Mapping[str, str] | None = None) -> Answer:
+        """POST a tar. Whoever reads it may refuse it before its end: that answer counts then.
+
+        Raises Refused when it hangs up in the middle without one.
+        """
+        connection = self._connected()
+        try:
+            connection.putrequest("POST", _target(path, query))
+            connection.putheader("Content-Type", "application/x-tar")
+            connection.putheader("Transfer-Encoding", "chunked")
+            connection.endheaders()
+            assert connection.sock
+            connection.sock.settimeout(None)
+            try:
+                _write_chunked(connection.sock, write_archive)
+            except (BrokenPipeError, ConnectionResetError) as error:
+                return self._refusal(connection, error)
+            return self._answer(connection)
+        except (OSError, http.client.HTTPException) as error:
+            raise self._dropped(error) from error
+        finally:
+            # What is left of a broken upload would be read as the next request.
+            self.close()
+
+    def _refusal(self, connection: "_Connection", error: OSError) -> Answer:
+        assert connection.sock
+        connection.sock.settimeout(CONNECT_TIMEOUT)
+        try:
+            answer = self._answer(connection)
+        except (OSError, http.client.HTTPException):
+            raise Refused(f"hung up in the middle of the archive ({shown(error.strerror)})") from error
+        if answer.status < 400 and b"rror" not in answer.data:
+            raise Refused("stopped reading in the middle of the archive") from error
+        return answer
+
+    def _request(self, method: str, path: str, query: Mapping[str, str] | None) -> Answer:
+        was_open = self._connection is not None
+        try:
+            return self._ask(method, path, query)
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            if not was_open:
+                raise self._dropped(error) from error
+        # An engine may close a connection that it kept: only then is the question asked twice.
+        try:
+            return self._ask(method, path, query)
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            raise self._dropped(error) from error
+
+    def _ask(self, method: str, path: str, query: Mapping[str, str] | None) -> Answer:
+        connection = self._connected()
+        assert connection.sock
+        connection.sock.settimeout(ANSWER_TIMEOUT)
+        connection.request(method, _target(path, query), headers={"Content-Length": "0"} if method == "POST" else {})
+        return self._answer(connection)
+
+    def _answer(self, connection: "_Connection") -> Answer:
+        response = connection.getresponse()
+        data = response.read(MAX_ANSWER + 1)
+        if len(data) > MAX_ANSWER:
+            self.close()
+            raise DockertoolsError(f"{self.endpoint.url}: an answer of more than {MAX_ANSWER} bytes: is it an engine?")
+        headers = {name.lower(): value for name, value in response.getheaders()}
+        if response.will_close:
+            self.close()
+        return Answer(response.status, headers, data)
+
+    def _connected(self) -> "_Connection":
+        if self._connection is None:
+            connection = _Connection(self.endpoint)
+            try:
+                connection.connect()
+            except OSError as error:
+                raise _unreachable(self.endpoint, error) from error
+            self._connection = connection
+        return self._connection
+
+    def _dropped(self, error: Exception) -> DockertoolsError:
+        if isinstance(error, TimeoutError):
+            return DockertoolsError(f"{self.endpoint.url}: no answer in {ANSWER_TIMEOUT:.0f} s")
+        reason = shown(error) or type(error).__name__
+        return DockertoolsError(f"{self.endpoint.url}: the connection dropped, or it speaks no HTTP ({reason})")
+
+
+class _Connection(http.client.HTTPConnection):
+    """HTTP over whatever leads to the endpoint."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        super().__init__(endpoint.host or "localhost", endpoint.port)
+        self._endpoint = endpoint
+        self._ssh: subprocess.Popen[bytes] | None = None
+
+    def connect(self) -> None:
+        """Open the socket."""
+        match self._endpoint.scheme:
+            case "unix":
+                self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+                self.sock.settimeout(CONNECT_TIMEOUT)
+                try:
+                    self.sock.connect(self._endpoint.path)
+                except OSError:
+                    self.close()
+                    raise
+            case "tcp":
+                address = (self._endpoint.host, self._endpoint.port)
+                self.sock = socket.create_connection(address, CONNECT_TIMEOUT)
+                if self._endpoint.tls:
+                    self.sock = _secured(self.sock, self._endpoint.host, self._endpoint.tls)
+            case _:
+                self.sock, self._ssh = _dialled(self._endpoint)
+
+    def close(self) -> None:
+        """Close it; a program that carried it ends with it."""
+        super().close()
+        if self._ssh:
+            self._ssh.wait()
+            self._ssh = None
+
+
+def _secured(sock: socket.socket, host: str, tls: Tls) -> socket.socket:
+    import ssl  # noqa: PLC0415 - as few milliseconds as can be for those who have no TLS
+
+    context = ssl.create_default_context(cafile=tls.ca)
+    if not tls.verify:
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    if tls.certificate:
+        context.load_cert_chain(tls.certificate, tls.key)
+    return context.wrap_socket(sock, server_hostname=host)
+
+
+def _dialled(endpoint: Endpoint) -> tuple[socket.socket, "subprocess.Popen[bytes]"]:
+    """As docker does it: its own program, on the other side of ssh, connects us with the daemon there."""
+    ours, theirs = socket.socketpair()
+    port = ["-p", str(endpoint.port)] if endpoint.port else []
+    command = ["ssh", *port, "--", endpoint.host, "docker", "system", "dial-stdio"]
+    with theirs:
+        process = subprocess.Popen(command, stdin=theirs.fileno(), stdout=theirs.fileno())
+    return ours, process
+
+
+def _unreachable(endpoint: Endpoint, error: OSError) -> Unreachable:
+    reason = error.strerror or str(error)
+    hint = "is it running?"
+    if isinstance(error, PermissionError):
+        hint = "you may not open it: be in the socket's group (docker), or root"
+    elif "CERTIFICATE_VERIFY_FAILED" in str(error):
+        hint = "DOCKER_CERT_PATH names a folder with its ca.pem"
+    return Unreachable(f"{endpoint.url}: {shown(reason)}; {hint}")
+
+
+def _target(path: str, query: Mapping[str, str] | None) -> str:
+    return quote(path, safe="/:@") + (f"?{urlencode(query)}" if query else "")
+
+
+def _write_chunked(sock: socket.socket, write_archive: WriteArchive) -> None:
+    """The archive in chunks (RFC 9112, 7.1); what is small is sent in one go with what comes before it."""
+    waiting = bytearray()
+
+    def write(data: Buffer) -> None:
+        if len(waiting) + len(data) < _SMALL:
+            waiting.extend(data)
+            return
+        flush()
+        if len(data) < _SMALL:
+            waiting.extend(data)
+            return
+        sock.sendall(b"%x\r\n" % len(data))
+        sock.sendall(data)
+        sock.sendall(b"\r\n")
+
+    def flush() -> None:
+        if waiting:
+            sock.sendall(b"%x\r\n%b\r\n" % (len(waiting), bytes(waiting)))
+            waiting.clear()
+
+    write_archive(write)
+    flush()
+    sock.sendall(b"0\r\n\r\n")
+
+
+def json_value(answer: Answer, what: str) -> Any:
+    """The object or list of an answer that should be 200. Raises DockertoolsError."""
+    if answer.status != 200:
+        raise DockertoolsError(f"{what}: {answer.message()}")
+    decode = canonical_json.decode_list if answer.data.lstrip()[:1] == b"[" else canonical_json.decode_object
+    return decode(answer.data, what)

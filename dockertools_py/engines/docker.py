@@ -1,0 +1,252 @@
+"""Docker, with either of its image stores, and Podman where it answers as Docker does (Docker Engine API 1.41 to 1.48).
+
+What each store has, and what a missing layer may be left out for:
+
+| store | image id is | a layer is there when | and an image is whole when |
+|---|---|---|---|
+| graph drivers | the config's digest | an image begins with the same layers up to it | it is there |
+| containerd's | the manifest's digest | a manifest of ours names it | the API says `Available` (1.48), or lists it (before) |
+| Podman | the config's digest | any image has it | it is there |
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import cached_property
+from itertools import takewhile
+from typing import Any
+
+from dockertools_py.engines.api import Answer, Api, json_value
+from dockertools_py.engines.engine import Engine, Held, Refused, Wanted, WriteArchive
+from dockertools_py.engines.record import Record
+from dockertools_py.errors import DockertoolsError, shown
+from dockertools_py.model.digest import Digest
+from dockertools_py.model.reference import Reference
+
+MANIFESTS_SINCE = (1, 48)
+"""`GET /images/{name}/json?manifests=1`. Before, `GET /images/json` overlooks an image whose blobs are not all there."""
+WORTH_ASKING = 100_000
+"""To ask for one image more takes about a millisecond, in which so many bytes could be sent: who has found something stops
+asking when what is still missing is sent sooner."""
+
+
+class Docker(Engine):
+    """A daemon behind an Api; `client` is the program, with its options, that runs containers there."""
+
+    def __init__(self, api: Api, record: Record, client: Sequence[str] = ("docker",)) -> None:
+        self._api, self._record, self._client = api, record, client
+        self._headers: Mapping[str, str] = {}
+
+    def connect(self) -> None:
+        """Raises Unreachable when nobody listens."""
+        self._api.connect()
+
+    def title(self) -> str:
+        """See Engine."""
+        product, _, version = self._headers.get("server", "").partition(" ")[0].partition("/")
+        name = "Podman" if self._is_podman() else "Docker" if product in ("", "Docker") else shown(product, 30)
+        return f"{name} {shown(version, 30)} at {self._api.endpoint.url}".replace("  ", " ")
+
+    def lacks(self, reference: Reference, wanted: Wanted) -> str | None:
+        """See Engine."""
+        found = self._inspect(reference.normalised())
+        if found is None:
+            return "there is no image of that name"
+        image_id = found.get("Id")
+        if image_id == str(wanted.image_id):
+            return None
+        if image_id != str(wanted.manifest):
+            return f"that name has another image, {shown(image_id, 71)}"
+        if not self._is_whole(found, reference, wanted):
+            return "some of its layers are not in the image store"
+        self._record.add(wanted.manifest)
+        return None
+
+    def elsewhere(self, wanted: Wanted) -> str | None:
+        """See Engine."""
+        for image in self._images:
+            image_id = image["Id"]
+            is_it = image_id == str(wanted.image_id)
+            if image_id == str(wanted.manifest):
+                found = self._inspect(image_id)
+                # That it is in the list is what counts before the API says more.
+                is_it = found is not None and (self._api_version() < MANIFESTS_SINCE or _is_available(found, wanted))
+            if is_it:
+                return next(iter(_names(image)), str(image_id))
+        return None
+
+    def held(self, wanted: Wanted) -> Held:
+        """See Engine."""
+        if not self._images:
+            return Held()
+        if self._is_podman():
+            return self._by_digest(wanted, self._images, "not there")
+        if not self._has_containerd_store():
+            return self._by_prefix(wanted)
+        ours = [image for image in self._images if self._is_ours(image["Id"])]
+        return self._by_digest(wanted, ours, "no image that this program loaded has it")
+
+    def send(self, write_archive: WriteArchive) -> None:
+        """See Engine."""
+        answer = self._api.upload("/images/load", write_archive, {"quiet": "1"})
+        self.__dict__.pop("_images", None)
+        if answer.status != 200:
+            raise Refused(answer.message())
+        if error := _error_in(answer.data):
+            raise Refused(error)
+
+    def tag(self, source: str, reference: Reference) -> None:
+        """See Engine."""
+        name, _, tag = reference.normalised().rpartition(":")
+        path = source if source.startswith("sha256:") else Reference.parse(source).normalised()
+        answer = self._api.post(f"/images/{path}/tag", {"repo": name, "tag": tag})
+        if answer.status not in (200, 201):
+            raise DockertoolsError(f"{self.title()}: no name {reference} for {source}: {answer.message()}")
+
+    def run_command(
+        self, reference: Reference, options: Sequence[str], arguments: Sequence[str], *, terminal: bool
+    ) -> list[str]:
+        """See Engine."""
+        flags = ["--rm", "--interactive", *(["--tty"] if terminal else [])]
+        return [*self._client, "run", *flags, *options, self.name_of(reference), *arguments]
+
+    def _by_prefix(self, wanted: Wanted) -> Held:
+        """Layers are known by their chain_id: an image must begin as ours does. The best one is looked for."""
+        sizes = {str(layer.diff_id): layer.size for layer in wanted.layers}
+        stack = [str(diff_id) for diff_id in wanted.diff_ids]
+        best, where = 0, ""
+        for left, name, layers in self._stacks(self._images, wanted):
+            depth = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(stack, layers, strict=False)))
+            if depth > best:
+                best, where = depth, name
+            if best and sum(sizes[diff_id] for diff_id in set(stack[best:])) < WORTH_ASKING * left:
+                break
+        # One that comes again further up is read there.
+        below = set(wanted.diff_ids[:best]) - set(wanted.diff_ids[best:])
+        return Held(dict.fromkeys(below, f"in {where}"))
+
+    def _by_digest(self, wanted: Wanted, images: Sequence[Mapping[str, Any]], otherwise: str) -> Held:
+        """Layers are known by the digest of their blob, in whatever image, and wherever in it."""
+        every = {str(layer.diff_id): layer for layer in wanted.layers}
+        held: dict[Digest, str] = {}
+        for left, name, layers in self._stacks(images, wanted):
+            for diff_id in every.keys() & set(layers):
+                held.setdefault(every[diff_id].diff_id, f"in {name}")
+            missing = sum(layer.size for layer in wanted.layers if layer.diff_id not in held)
+            if held and missing < WORTH_ASKING * left:
+                break
+        return Held(held, otherwise)
+
+    def _stacks(self, images: Sequence[Mapping[str, Any]], wanted: Wanted) -> Iterator[tuple[int, str, list[str]]]:
+        """How many images are left then, and the name and the diff_ids of one after the other.
+
+        Those that have one of our names, with another tag, come first.
+        """
+        names = {reference.normalised().rpartition(":")[0] for reference in wanted.references}
+        likely = sorted(images, key=lambda image: names.isdisjoint(_repositories(image)))
+        for number, image in enumerate(likely, 1):
+            yield len(likely) - number, _name(image), self._layers_of(image["Id"])
+
+    @cached_property
+    def _images(self) -> list[Mapping[str, Any]]:
+        answer = self._get("/images/json")
+        images = json_value(answer, f"{self.title()}: its list of images")
+        found = [image for image in images if isinstance(image, dict) and isinstance(image.get("Id"), str)]
+        # Podman lists an image once for each of its names.
+        return list({image["Id"]: image for image in found}.values())
+
+    def _layers_of(self, image_id: str) -> list[str]:
+        found = self._inspect(image_id) or {}
+        root = found.get("RootFS")
+        return _texts(root.get("Layers")) if isinstance(root, dict) else []
+
+    def _inspect(self, name: str) -> Mapping[str, Any] | None:
+        answer = self._get(f"/images/{name}/json", {"manifests": "1"})
+        if answer.status == 404:
+            return None
+        value: Mapping[str, Any] = json_value(answer, f"{self.title()}: image {name}")
+        return value
+
+    def _is_whole(self, found: Mapping[str, Any], reference: Reference, wanted: Wanted) -> bool:
+        """Whether containerd's store has every blob of the image that `found` describes."""
+        if self._api_version() >= MANIFESTS_SINCE:
+            return _is_available(found, wanted)
+        answer = self._get("/images/json", {"filters": json.dumps({"reference": [_familiar(reference)]})})
+        listed = json_value(answer, f"{self.title()}: its list of images")
+        return any(isinstance(image, dict) and image.get("Id") == str(wanted.manifest) for image in listed)
+
+    def _is_ours(self, image_id: object) -> bool:
+        try:
+            return self._record.has(Digest.parse(image_id))
+        except DockertoolsError:
+            return False
+
+    def _has_containerd_store(self) -> bool:
+        info = json_value(self._get("/info"), f"{self.title()}: what it says of itself")
+        return "io.containerd.snapshotter.v1" in json.dumps(info.get("DriverStatus"))
+
+    def _is_podman(self) -> bool:
+        return self._headers.get("server", "").startswith("Libpod/")
+
+    def _api_version(self) -> tuple[int, ...]:
+        parts = self._headers.get("api-version", "").split(".")
+        return tuple(map(int, parts)) if all(part.isdecimal() for part in parts) else (0,)
+
+    def _get(self, path: str, query: Mapping[str, str] | None = None) -> Answer:
+        answer = self._api.get(path, query)
+        self._headers = answer.headers
+        return answer
+
+
+def _error_in(data: bytes) -> str | None:
+    """The error in the stream of messages that answers a load: by then its status was 200 already.
+
+    Docker 28 with containerd's store writes "Error unpacking image" among its other words, as if all were well.
+    """
+    for line in data.splitlines():
+        try:
+            message = json.loads(line)
+        except (ValueError, RecursionError):
+            return f"its answer is no list of messages: {shown(line)}"
+        if not isinstance(message, dict):
+            return f"its answer is no list of messages: {shown(line)}"
+        if error := message.get("error"):
+            return shown(error, 1000)
+        for key in ("stream", "status"):
+            if "rror unpacking" in str(message.get(key)):
+                return shown(str(message[key]).strip(), 1000)
+    return None
+
+
+def _texts(value: object) -> list[str]:
+    return [text for text in value if isinstance(text, str)] if isinstance(value, list) else []
+
+
+def _names(image: Mapping[str, Any]) -> list[str]:
+    return [name for name in _texts(image.get("RepoTags")) if "<none>" not in name]
+
+
+def _name(image: Mapping[str, Any]) -> str:
+    return shown(next(iter(_names(image)), image["Id"][7:19]), 80)
+
+
+def _repositories(image: Mapping[str, Any]) -> set[str]:
+    """Of its names, in full."""
+    found = set()
+    for name in _names(image):
+        with suppress(DockertoolsError):
+            found.add(Reference.parse(name).normalised().rpartition(":")[0])
+    return found
+
+
+def _familiar(reference: Reference) -> str:
+    """As Docker shortens names, and matches them in its list."""
+    return reference.normalised().removeprefix("docker.io/").removeprefix("library/")
+
+
+def _is_available(found: Mapping[str, Any], wanted: Wanted) -> bool:
+    manifests = found.get("Manifests")
+    return isinstance(manifests, list) and any(
+        isinstance(entry, dict) and entry.get("ID") == str(wanted.manifest) and entry.get("Available") is True
+        for entry in manifests
+    )

@@ -1,0 +1,46 @@
+"""Which manifests in engines are ours: with uncompressed layers, so that their blobs are known without asking.
+
+Docker with containerd's image store keeps each blob as it came and tells the diff_ids of an image, not the digests of its
+blobs; of an image that we sent they are equal. So each manifest that an engine was seen to have in full is noted here, by an
+empty file of that name. A lost note costs one load in full, and nothing else is ever done with it.
+"""
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+from dockertools_py.model.digest import Digest
+
+MAX_NOTES = 1000
+"""The oldest go first."""
+
+
+class Record:
+    """Notes in a folder; without a folder none."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+        """Below XDG_CACHE_HOME, which is ~/.cache if it is not set."""
+        cache, home = environment.get("XDG_CACHE_HOME"), environment.get("HOME")
+        folder = Path(cache) if cache else Path(home) / ".cache" if home else None
+        return cls(folder / "dockertools-py/loaded" if folder else None)
+
+    def has(self, manifest: Digest) -> bool:
+        """Whether it was noted."""
+        return self._folder is not None and (self._folder / manifest.hex).exists()
+
+    def add(self, manifest: Digest) -> None:
+        """Note it, as far as that can be done."""
+        if self._folder is None or self.has(manifest):
+            return
+        with suppress(OSError):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            (self._folder / manifest.hex).touch()
+            notes = sorted(os.scandir(self._folder), key=lambda note: note.stat().st_mtime)
+            for note in notes[:-MAX_NOTES]:
+                os.unlink(note)
