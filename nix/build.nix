@@ -14,6 +14,8 @@
 #   addTarball        root file system tars, of mkTarball or of anything else: one or a list
 #   contents          packages whose files appear at `/` as links into the store
 #   copyToRoot        packages whose files are copied to `/`
+#   keepContentsDirlinks
+#                     whether a link to a directory in these packages stays one; false: a directory of what is in it
 #   config            how a container is started (OCI image spec, config.md): the closure of all that it mentions is in the image
 #   layers            packages, or lists of them, that get layers of their own below the others; nothing of them at `/`
 #   extraCommands     a bash script that runs in the tree of `contents` and `copyToRoot`, as the build user
@@ -30,8 +32,8 @@
 #
 # Example:
 #   build { name = "hello"; contents = [ hello ]; config.Cmd = [ "/bin/hello" ]; }
-scope@{ arguments, imageArguments, types, names, containerConfig, mentioned, platform, runBuilder, baseImage, blobs, files, image, layerGroups, layerShares, rootLayer, tarLayer, system, ... }:
-arguments.declare "build"
+scope@{ function ? "build", special ? { }, arguments, imageArguments, types, names, containerConfig, mentioned, platform, runBuilder, baseImage, blobs, files, image, layerGroups, layerShares, rootLayer, tarLayer, system, ... }:
+arguments.declare function
 (imageArguments.ofResult // {
   fromImage = { type = types.nullOr types.file; default = null; };
   fromImageName = { type = types.nullOr types.string; default = null; };
@@ -41,6 +43,7 @@ arguments.declare "build"
   addTarball = { type = types.nullOr types.files; default = null; };
   contents = { type = types.packages; default = [ ]; };
   copyToRoot = { type = types.packages; default = [ ]; };
+  keepContentsDirlinks = { type = types.bool; default = true; };
   config = { type = types.any; default = { }; };
   layers = { type = types.layers; default = [ ]; };
   extraCommands = { type = types.string; default = ""; };
@@ -55,23 +58,24 @@ arguments.declare "build"
   let
     inherit (builtins) concatLists concatMap filter foldl' length partition;
     inherit (types) toList;
-    owner = [ args.uid args.gid ];
+    owner = special.storeOwner or [ args.uid args.gid ];
+    rootOwner = special.rootOwner or [ args.uid args.gid ];
     inherit (args) mtime compressor;
 
-    config = containerConfig "build" args.config;
+    config = containerConfig function args.config;
     imagePlatform = platform.make args.architecture args.variant system;
-    compressionLevel = scope.compressionLevel "build" compressor args.compressionLevel;
+    compressionLevel = scope.compressionLevel function compressor args.compressionLevel;
 
-    base = if args.fromImage == null then null else baseImage { function = "build"; argument = "fromImage"; from = args.fromImage; imageName = args.fromImageName; imageTag = args.fromImageTag; platform = imagePlatform; };
+    base = if args.fromImage == null then null else baseImage { inherit function; argument = "fromImage"; from = args.fromImage; imageName = args.fromImageName; imageTag = args.fromImageTag; platform = imagePlatform; };
     fromBase = attribute: default: if base == null then default else base.${attribute};
 
     # A tar of ours is known by what it holds, so that nothing which the base has is added again.
     tarballs = partition (tarball: tarball ? dockertoolsTarball) (toList args.addTarball);
     ofTarballs = attribute: concatMap (tarball: tarball.dockertoolsTarball.${attribute}) tarballs.right;
-    tarLayers = map (tarball: tarLayer (files.inStore "build" "addTarball" tarball)) tarballs.wrong;
+    tarLayers = map (tarball: tarLayer (files.inStore function "addTarball" tarball)) tarballs.wrong;
 
     plain = builtins.unsafeDiscardStringContext;
-    paths = argument: packages: map (files.inStore "build" argument) (toList packages);
+    paths = argument: packages: map (files.inStore function argument) (toList packages);
     links = ofTarballs "contents" ++ paths "contents" args.contents;
     copies = ofTarballs "copyToRoot" ++ paths "copyToRoot" args.copyToRoot;
     explicit = map (paths "layers") args.layers;
@@ -81,7 +85,9 @@ arguments.declare "build"
     among = paths: let all = map plain paths; in path: builtins.elem (plain path) all;
     isWanted = among (links ++ inConfig ++ concatLists explicit ++ filter (path: !among copiedBelow path) (fromBase "roots" [ ]));
     copied = filter (path: !isWanted path) (copiedBelow ++ copies);
-    groups = filter (roots: roots != [ ]) (explicit ++ map (root: [ root ]) (links ++ copies ++ inConfig));
+    groups =
+      if !(special.includeStorePaths or true) then [ ]
+      else filter (roots: roots != [ ]) (explicit ++ map (root: [ root ]) (links ++ copies ++ inConfig));
 
     baseBound = fromBase "bound" 0;
     hasRoot = links != [ ] || copies != [ ] || args.extraCommands != "";
@@ -91,13 +97,19 @@ arguments.declare "build"
     shares = layerShares { inherit isNamed; count = length groups; budget = if !isNamed && room > 40 then 40 else room; };
     groupLayers =
       if groups == [ ] then [ ]
-      else if room < 1 then arguments.fail "build" "`maxLayers` is ${if isNamed then toString args.maxLayers else "125"}: the base may have ${toString baseBound} layers and ${toString others} more are needed beside those of the packages; write a larger number (125 at the most), or give the base a smaller one."
-      else layerGroups {
-        inherit groups copied copiedBelow shares owner mtime;
-        below = fromBase "roots" [ ];
-        descriptions = fromBase "descriptions" [ ] ++ tarLayers;
-      };
-    root = if !hasRoot then [ ] else [ (rootLayer { inherit links copies owner mtime; inherit (args) extraCommands; below = fromBase "rootDescriptions" [ ] ++ tarLayers; }) ];
+      else if counted != null then layerGroups (inGroups // { groups = [ (concatLists groups) ]; shares = [ counted ]; })
+      else if room < 1 then arguments.fail function "`maxLayers` is ${if isNamed then toString args.maxLayers else "125"}: the base may have ${toString baseBound} layers and ${toString others} more are needed beside those of the packages; write a larger number (125 at the most), or give the base a smaller one."
+      else layerGroups (inGroups // { inherit groups shares; });
+    inGroups = {
+      inherit copied copiedBelow owner mtime;
+      below = fromBase "roots" [ ];
+      descriptions = fromBase "descriptions" [ ] ++ tarLayers;
+    };
+    # Where what evaluation knows of the base is too little, the build counts its layers; the packages are one derivation then.
+    counted =
+      if base == null || (!(special ? counted) && (isNamed || room >= 1)) then null
+      else { most = 125 - others; part = 1; inherit (base) stack; } // (special.counted or (_: { })) others;
+    root = if !hasRoot then [ ] else [ (rootLayer { inherit links copies mtime; owner = rootOwner; inherit (args) extraCommands keepContentsDirlinks; below = fromBase "rootDescriptions" [ ] ++ tarLayers; }) ];
     layers = tarLayers ++ groupLayers ++ root;
 
     description = runBuilder {
@@ -115,7 +127,7 @@ arguments.declare "build"
     };
   in
   # Checked at once, though without a layer nobody compresses.
-  builtins.seq compressionLevel (image {
+  builtins.seq compressionLevel (image (special.names or { } // {
     inherit (args) name tag meta;
     inherit description layers compressor compressionLevel;
     config = scope.inheritConfig (scope.inheritConfig.select args.inheritConfig (fromBase "config" { })) config;
@@ -123,8 +135,9 @@ arguments.declare "build"
     inherit copied;
     descriptions = fromBase "descriptions" [ ] ++ tarLayers;
     rootDescriptions = fromBase "rootDescriptions" [ ] ++ tarLayers ++ root;
-    bound = baseBound + others + (if groups == [ ] then 0 else foldl' builtins.add 0 shares);
+    bound = if counted != null then 125 else baseBound + others + (if groups == [ ] then 0 else foldl' builtins.add 0 shares);
+    stack = fromBase "stack" [ ] ++ layers;
     blobsFor = how:
       (if base == null then [ ] else base.blobsFor how)
       ++ concatMap (layer: blobs (how // { name = builtins.unsafeDiscardStringContext (layer.name or "layers"); descriptions = [ layer ]; })) layers;
-  }))
+  })))

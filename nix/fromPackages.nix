@@ -8,5 +8,6 @@ import ./. {
   inherit (pkgs) python3 bash coreutils;
   zstd = pkgs.zstd or null;
   cacert = pkgs.cacert or null;
+  shadow = pkgs.shadow or null;
   scriptPath = map (name: pkgs.${name}) (builtins.filter (name: pkgs ? ${name}) tools);
 }

@@ -1,6 +1,11 @@
 """The layers of some roots: their closure without what is below, planned and described."""
 
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
 from dockertools_py.derivations.attributes import Attributes
+from dockertools_py.errors import DockertoolsError
 from dockertools_py.model.references_graph import ReferencesGraph, store_path_of
 from dockertools_py.pack.layer import PathsSource
 from dockertools_py.pack.planner import plan
@@ -9,11 +14,12 @@ from dockertools_py.store.description import read_layers, write_layers
 
 
 def build(attributes: Attributes) -> None:
-    """Spec: `roots`, `copied`, `copiedBelow`, `budget` (layers at the most), `below` (descriptions), `owner`, `mtime`.
+    """Spec: `roots`, `copied`, `copiedBelow`, `budget`, `below` (descriptions), `owner`, `mtime`.
 
     Graphs: `closure` of the roots, and `belowClosure` of the roots whose layers lie below, where there are some.
     `copied` are those of all these roots which are copied to `/`: if nothing refers to one, it would only be there twice.
     `copiedBelow` are those that counted as such below: they are not there unless something there refers to them.
+    `budget` is how many layers there may be; or where the base's must be counted first, see `_counted`.
     """
     spec, graphs = attributes.spec, attributes.graphs
     closure, below = graphs["closure"], graphs.get("belowClosure", ReferencesGraph({}))
@@ -23,9 +29,23 @@ def build(attributes: Attributes) -> None:
     }
     there |= below.paths.keys() - below.unreferenced(map(store_path_of, spec["copiedBelow"]))
     own = closure.without(there | only_copied)
-    groups = plan(own, map(store_path_of, spec["roots"]), spec["budget"])
+    groups = plan(own, map(store_path_of, spec["roots"]), _budget(spec["budget"]))
     sources = [PathsSource(group, attributes.owner(), spec["mtime"]) for group in groups]
     weights = [sum(own.paths[path].nar_size for path in group) for group in groups]
     layers = describe_all(sources, weights, attributes.cores)
     attributes.out.mkdir()
     write_layers(attributes.out, layers)
+
+
+def _budget(budget: int | Mapping[str, Any]) -> int:
+    """A number, or one part of what `most` layers leave above those of `stack`, at the most `cap`."""
+    if isinstance(budget, int):
+        return budget
+    there = sum(len(read_layers(Path(folder))) for folder in budget["stack"])
+    room: int = budget["most"] - there
+    if room < 1 and budget.get("named"):
+        raise DockertoolsError(
+            f"maxLayers: the base has {there} layers, and with those of `/` that leaves none for the packages; "
+            "write a larger number (125 at the most), or give the base a smaller one"
+        )
+    return max(1, min(int(budget.get("cap", room)), room // int(budget["part"])))

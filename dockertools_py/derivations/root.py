@@ -23,12 +23,15 @@ from dockertools_py.store.tar_stream import tar_stream
 
 
 def build(attributes: Attributes) -> None:
-    """Spec: `links`, `copies`, `owner`, `mtime`, `extraCommands`, `bash`, `path` (of bin folders), `below` (descriptions).
+    """Spec: `links`, `copies`, `owner`, `mtime`, `extraCommands`, `bash`, `path` (of bin folders), `below` (descriptions),
+    `openLinks`.
 
     Of `below` the entries outside the store count: what is put at `/` goes through their links, and keeps their directories.
     """
     spec = attributes.spec
-    source = RootSource(tuple(spec["links"]), tuple(spec["copies"]), attributes.owner(), spec["mtime"])
+    source = RootSource(
+        tuple(spec["links"]), tuple(spec["copies"]), attributes.owner(), spec["mtime"], spec.get("openLinks", False)
+    )
     attributes.out.mkdir()
     tree = Tree()
     for folder in attributes.paths("below"):

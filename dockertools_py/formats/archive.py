@@ -22,30 +22,32 @@ MODE = 0o644
 
 def write_archive(bundle: Bundle, out: Sink, produce: Produce, *, docker: bool = True) -> None:
     """Write the archive; without `docker` the `manifest.json` is left out and it is an OCI layout only."""
-    _member(out, "oci-layout", OCI_LAYOUT)
-    _member(out, "index.json", bundle.index)
+    out.write(member("oci-layout", OCI_LAYOUT))
+    out.write(member("index.json", bundle.index))
     if docker:
-        _member(out, "manifest.json", bundle.archive_manifest)
+        out.write(member("manifest.json", bundle.archive_manifest))
     for blob in bundle.blobs:
         size = blob.descriptor.size
         match blob.content:
             case bytes(data):
-                _member(out, blob.member_name(), data)
+                out.write(member(blob.member_name(), data))
             case BlobSource() as source:
-                out.write(_header(blob.member_name(), size))
+                out.write(member_header(blob.member_name(), size))
                 out.copy(source)
                 out.write(bytes(padding(size)))
             case Layer() as layer:
-                out.write(_header(blob.member_name(), size))
+                out.write(member_header(blob.member_name(), size))
                 for chunk in produce(layer):
                     out.write(chunk)
                 out.write(bytes(padding(size)))
     out.write(END)
 
 
-def _header(name: str, size: int) -> bytes:
+def member(name: str, data: bytes) -> bytes:
+    """A small member: header, content, padding."""
+    return member_header(name, len(data)) + data + bytes(padding(len(data)))
+
+
+def member_header(name: str, size: int) -> bytes:
+    """The header of a member of `size` bytes."""
     return header(Entry(name.encode(), Kind.FILE, MODE, size=size))
-
-
-def _member(out: Sink, name: str, data: bytes) -> None:
-    out.write(_header(name, len(data)) + data + bytes(padding(len(data))))

@@ -39,11 +39,14 @@ class RootSource:
     copies: tuple[str, ...] = ()
     owner: Owner = ROOT
     mtime: int = STORE_MTIME
+    open_links: bool = False
+    """Whether a link to a directory becomes a directory of what is in it."""
 
     def to_json(self) -> dict[str, Any]:
         """As in a description."""
         owner, mtime = list(self.owner), self.mtime
-        return {"kind": "root", "links": list(self.links), "copies": list(self.copies), "owner": owner, "mtime": mtime}
+        value = {"kind": "root", "links": list(self.links), "copies": list(self.copies), "owner": owner, "mtime": mtime}
+        return value | {"openLinks": True} if self.open_links else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,7 @@ def source_from_json(value: Mapping[str, Any]) -> Source:
             return PathsSource(tuple(value["paths"]), Owner(*value["owner"]), value["mtime"])
         case "root":
             links, copies = tuple(value["links"]), tuple(value["copies"])
-            return RootSource(links, copies, Owner(*value["owner"]), value["mtime"])
+            return RootSource(links, copies, Owner(*value["owner"]), value["mtime"], value.get("openLinks", False))
         case "blob":
             return BlobSource.from_json(value)
     raise DockertoolsError(

@@ -29,12 +29,13 @@ def entries(source: PathsSource | RootSource) -> Iterator[Entry]:
                 walk(os.fsencode(path), os.fsencode(path[1:]), STORE_MODES, owner, mtime) for path in sorted(paths)
             )
             return with_parents((entry for tree in trees for entry in tree), owner)
-        case RootSource(links, copies, owner, mtime):
+        case RootSource(links, copies, owner, mtime, open_links):
             # A store path that is a link stands for what it leads to, here as for link_tree.
             copied = [
-                (path, walk(os.path.realpath(os.fsencode(path)), b"", ROOT_MODES, owner, mtime)) for path in copies
+                (path, walk(os.path.realpath(os.fsencode(path)), b"", ROOT_MODES, owner, mtime, open_links=open_links))
+                for path in copies
             ]
-            linked = [(path, link_tree(os.fsencode(path), owner, mtime)) for path in links]
+            linked = [(path, link_tree(os.fsencode(path), owner, mtime, open_links=open_links)) for path in links]
             merged = merge([*copied, *linked], same)
             return with_parents((entry for entry in merged if not entry.name.startswith(NOT_FOR_IMAGES)), owner)
 

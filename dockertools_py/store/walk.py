@@ -13,6 +13,7 @@ from dockertools_py.errors import DockertoolsError, shown
 from dockertools_py.model.entry import Entry, Kind, Owner
 
 EXECUTABLE = 0o111
+STORE_DIRECTORY = b"/nix/store/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +32,13 @@ ROOT_MODES = Modes(0o755, 0o644, 0o755)
 LINK_MODE = 0o777
 
 
-def walk(top: bytes, name: bytes, modes: Modes, owner: Owner, mtime: int) -> Iterator[Entry]:
+def walk(
+    top: bytes, name: bytes, modes: Modes, owner: Owner, mtime: int, *, open_links: bool = False
+) -> Iterator[Entry]:
     """The entries of the tree at `top`, named `name` (without a trailing `/`) and below it.
 
-    With an empty `name` the tree's content is at the top of the layer, and `top` itself has no entry.
+    With an empty `name` the tree's content is at the top of the layer, and `top` itself has no entry. With `open_links` a link
+    to a directory of the store is a directory of what is in it, unless that is one above the link: it would have no end.
     Raises DockertoolsError for what a store path cannot hold: devices, fifos, sockets.
     """
     if os.path.islink(top) or not os.path.isdir(top):
@@ -53,7 +57,7 @@ def walk(top: bytes, name: bytes, modes: Modes, owner: Owner, mtime: int) -> Ite
         with os.scandir(path) as children:
             listed = [
                 (full + child.name + b"/", child.path, True, False)
-                if child.is_dir(follow_symlinks=False)
+                if child.is_dir(follow_symlinks=False) or (open_links and _opens(child))
                 else (full + child.name, child.path, False, child.is_symlink())
                 for child in children
             ]
@@ -62,13 +66,28 @@ def walk(top: bytes, name: bytes, modes: Modes, owner: Owner, mtime: int) -> Ite
         del listed  # or what was emitted would be kept until the next directory
 
 
-def link_tree(top: bytes, owner: Owner, mtime: int) -> Iterator[Entry]:
+def _opens(child: os.DirEntry[bytes]) -> bool:
+    """Whether a child is a link to a directory of the store that is not one of those above it."""
+    if not (child.is_symlink() and child.is_dir()):
+        return False
+    target = os.path.realpath(child.path) + b"/"
+    if not target.startswith(STORE_DIRECTORY):
+        return False  # what a container has there, not what the build has
+    folder = os.path.dirname(child.path)
+    while folder != b"/":
+        if (os.path.realpath(folder) + b"/").startswith(target):
+            return False
+        folder = os.path.dirname(folder)
+    return True
+
+
+def link_tree(top: bytes, owner: Owner, mtime: int, *, open_links: bool = False) -> Iterator[Entry]:
     """The tree below `top` as real directories with a link for each file, as entries at the top of a layer.
 
-    Links to directories inside the tree are links here too, not followed: they may lead in a circle.
+    Links to directories inside the tree are links here too, not followed (they may lead in a circle), but with `open_links`.
     """
     top = os.path.realpath(top)
-    for entry in walk(top, b"", ROOT_MODES, owner, mtime):
+    for entry in walk(top, b"", ROOT_MODES, owner, mtime, open_links=open_links):
         if entry.kind is Kind.DIRECTORY:
             yield entry
         else:

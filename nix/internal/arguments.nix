@@ -2,6 +2,7 @@
 #
 # Type: name -> { argument = { type; default?; }; } -> (checked arguments -> result) -> arguments -> result
 #
+# A type is { check; rule; make?; }: whether a value is one, what to write instead, and the one form of several that the function gets.
 # Errors name function, argument, value, rule and way out. The result of a function declared so has `.override`, which takes
 # new arguments, or a function from the old ones to new ones.
 let
@@ -66,7 +67,7 @@ rec {
       values = mapAttrs
         (name: parameter:
           if !given ? ${name} then parameter.default
-          else if parameter.type.check given.${name} then given.${name}
+          else if parameter.type.check given.${name} then (parameter.type.make or (value: value)) given.${name}
           else wrong function name given.${name} parameter.type.rule)
         parameters;
     in

@@ -20,6 +20,7 @@ else {
   roots = [ ];
   copied = [ ];
   descriptions = [ description ];
+  stack = [ description ];
   rootDescriptions = [ description ];
   bound = 0; # likewise
   blobsFor = { compressor, compressionLevel }: blobs { name = "base"; descriptions = [ description ]; inherit compressor compressionLevel; };

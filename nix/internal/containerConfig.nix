@@ -64,22 +64,27 @@ let
   # Patterns stop at line ends on some C libraries.
   flat = builtins.replaceStrings [ "\n" ] [ " " ];
 in
-# Type: function name -> config -> config of strings
-function: config:
-let
-  check = key: value:
+{
+  # All keys
+  keys = attrNames rules;
+
+  # As a function: function name -> config -> config of strings
+  __functor = _: function: config:
     let
-      rule = rules.${key} or (unknown key);
+      check = key: value:
+        let
+          rule = rules.${key} or (unknown key);
+        in
+        if rule.check value then rule.make value
+        else arguments.wrong function "config.${key}" value (rule.rule key value);
+      unknown = key:
+        let meant = arguments.similar (attrNames rules) key; in
+        arguments.fail function (
+          "unknown key `config.${key}`; "
+          + (if meant != [ ] then "write `${head meant}`." else "a container's config has ${concatStringsSep " " (attrNames rules)}.")
+        );
+      given = filter (key: config.${key} != null) (attrNames config);
     in
-    if rule.check value then rule.make value
-    else arguments.wrong function "config.${key}" value (rule.rule key value);
-  unknown = key:
-    let meant = arguments.similar (attrNames rules) key; in
-    arguments.fail function (
-      "unknown key `config.${key}`; "
-      + (if meant != [ ] then "write `${head meant}`." else "a container's config has ${concatStringsSep " " (attrNames rules)}.")
-    );
-  given = filter (key: config.${key} != null) (attrNames config);
-in
-if !isAttrs config then arguments.wrong function "config" config "a set such as { Cmd = [ \"/bin/sh\" ]; }"
-else listToAttrs (map (name: { inherit name; value = check name config.${name}; }) given)
+    if !isAttrs config then arguments.wrong function "config" config "a set such as { Cmd = [ \"/bin/sh\" ]; }"
+    else listToAttrs (map (name: { inherit name; value = check name config.${name}; }) given);
+}

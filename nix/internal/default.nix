@@ -1,8 +1,8 @@
 # What the public functions share, one file each.
-{ python3, bash, scriptPath, zstd, cacert ? null, system }:
+{ python3, bash, coreutils, scriptPath, zstd, cacert ? null, shadow ? null, system }:
 let
   scope = {
-    inherit python3 bash scriptPath system;
+    inherit python3 bash coreutils scriptPath shadow system;
     # Where python and this package set are older than zstd in python, the program does it.
     zstdProgram = if zstd == null then null else "${zstd.bin or zstd}/bin/zstd";
 
@@ -12,7 +12,9 @@ let
     arguments = import ./arguments.nix;
     types = import ./types.nix;
     containerConfig = import ./containerConfig.nix;
+    dropIn = import ./dropIn.nix scope;
     files = import ./files.nix;
+    fileTree = import ./fileTree.nix scope;
     inheritConfig = import ./inheritConfig.nix;
     names = import ./names.nix;
     mentioned = import ./mentioned.nix;
@@ -26,6 +28,7 @@ let
     image = import ./image.nix scope;
     imageArguments = import ./imageArguments.nix scope;
     layerGroups = import ./layerGroups.nix scope;
+    layeredImage = import ./layeredImage.nix scope;
     layerShares = import ./layerShares.nix;
     pulledImage = import ./pulledImage.nix scope;
     pulledArchive = import ./pulledArchive.nix scope;

@@ -1,18 +1,19 @@
 # What an image of ours looks like to its user: the archive, with every other form of it as an attribute, all lazy.
 #
 #   name, tag             as the user gave them
+#   fileName              of its files, by default the last part of the name
 #   description           the derivation that describes the image
 #   roots copied descriptions rootDescriptions bound blobsFor
 #                         for images on top of this one, see dockertoolsImage below
+#   stack                 derivations which describe its layers, the base's included: to be counted
 #   config                with what is inherited from images of ours; what a foreign base has is known only to the build
 { runBuilder, names, program, python3, bash, zstdProgram, ... }:
-{ name, tag, description, config, layers, roots, copied, descriptions, rootDescriptions, bound, blobsFor, compressor, compressionLevel, meta }:
+{ name, tag, description, config, layers, stack ? [ description ], roots, copied, descriptions, rootDescriptions, bound, blobsFor, compressor, compressionLevel, meta, fileName ? names.baseName (names.lower name) }:
 let
   imageName = names.lower name;
   imageTag = if tag == null then names.hashOf description else tag;
   imageRef = "${imageName}:${imageTag}";
   images = [{ image = description; references = [ imageRef ]; }];
-  fileName = names.baseName imageName;
 
   write = suffix: format: runBuilder {
     name = "docker-image-${fileName}${suffix}";
@@ -55,6 +56,7 @@ archive // {
     inherit roots; # store paths whose closures are in it whole …
     inherit copied; # … but for these themselves, where nothing refers to them
     inherit descriptions; # further store paths in it, as descriptions of layers
+    inherit stack; # its layers, without what else an image says
     inherit rootDescriptions; # what is in it outside the store, lowest first
     inherit config;
     inherit bound; # layers at the most, as far as evaluation can know

@@ -8,7 +8,8 @@
 #   below          roots of the base, whose closures are there already …
 #   copiedBelow    … but for these themselves, where nothing in the base refers to them
 #   descriptions   derivations that describe layers with store paths: a foreign base, foreign tars
-#   shares         layers at the most for each group, of layerShares.nix; of fewer than there are groups, the lowest groups,
+#   shares         each a number, or { most; part; stack; }, see dockertools_py/derivations/layers.py:
+#                  layers at the most for each group, of layerShares.nix; of fewer than there are groups, the lowest groups,
 #                  which change least, share the first
 { runBuilder, names, ... }:
 { groups, copied ? [ ], below, copiedBelow ? [ ], descriptions, shares, owner, mtime }:

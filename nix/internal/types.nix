@@ -14,16 +14,15 @@ rec {
   oneOf = values: { check = v: elem v values; rule = builtins.concatStringsSep " or " (map builtins.toJSON values); };
   nullOr = type: { check = v: v == null || type.check v; rule = "null or ${type.rule}"; };
 
-  # RFC 3339, as in dockertools_py/model/image_config.py
-  date = {
-    check = v: isString v && match "[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})" v != null;
-    rule = "a date like \"1970-01-01T00:00:01Z\"";
-  };
+  # Of several forms; the function gets RFC 3339, as dockertools_py/model/image_config.py wants it.
+  date = (import ./date.nix).type;
 
   inheritance = {
     check = v: elem v [ "all" "env" "none" ] || (isList v && all isString v);
     rule = "\"all\", \"env\", \"none\", or a list of keys such as [ \"Env\" \"User\" ]";
   };
+
+  strings = { check = v: isList v && all isString v; rule = "a list of strings"; };
 
   # A package, a path, or a string that names something in the store.
   package = {

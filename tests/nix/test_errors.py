@@ -25,7 +25,8 @@ FAKE = """
 
 BUILD = (
     "addTarball allowPlatformMismatch architecture compressionLevel compressor config contents copyToRoot created "
-    "extraCommands fromImage fromImageName fromImageTag gid inheritConfig layers maxLayers meta mtime name tag uid variant"
+    "extraCommands fromImage fromImageName fromImageTag gid inheritConfig keepContentsDirlinks layers maxLayers meta mtime "
+    "name tag uid variant"
 )
 MERGE = "allowOverride baseImage compressionLevel compressor config created image image1 image2 images meta name tag"
 TARBALL = "compressionLevel compressor contents copyToRoot drv gid meta mtime name uid"
@@ -44,6 +45,7 @@ FILE = "a file: a package, or a path such as ./image.tar"
 
 ENV = 'a list of "NAME=value" strings'
 LABELS = 'a set of strings: config.Labels = { "org.opencontainers.image.title" = "app"; };'
+DATE = 'a date like "1970-01-01T00:00:01Z", or seconds since 1970 such as self.lastModified'
 NEEDED = "needed beside those of the packages; write a larger number (125 at the most), or give the base a smaller one"
 
 # (expression, the message after "error: dockerTools.")
@@ -101,8 +103,8 @@ ERRORS = [
         'mkTarball: `compressionLevel` is 20: write a whole number from 1 to 19 for compressor "zstd".',
     ),
     ('build { name = "x"; meta = "m"; }', 'build: `meta` is "m": write an attribute set.'),
-    ('build { name = "x"; created = 0; }', 'build: `created` is 0: write a date like "1970-01-01T00:00:01Z".'),
-    ('build { name = "x"; created = "now"; }', 'build: `created` is "now": write a date like "1970-01-01T00:00:01Z".'),
+    ('build { name = "x"; created = true; }', f"build: `created` is true: write {DATE}."),
+    ('build { name = "x"; created = "now"; }', f'build: `created` is "now": write {DATE}.'),
     ('build { name = "x"; architecture = true; }', "build: `architecture` is true: write null or a string."),
     ('build { name = "x"; fromImage = "base"; }', f'build: `fromImage` is "base": write null or {FILE}.'),
     (

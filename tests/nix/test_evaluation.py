@@ -38,7 +38,7 @@ def test_with_nothing_but_python_bash_and_coreutils(nix: Nix) -> None:
 
 def test_scope_takes_packages_by_name(nix: Nix) -> None:
     body = f"let {MINIMAL} in builtins.attrNames (import {nix.checkout}/nix pkgs)"
-    assert nix.run("nix-instantiate", "--eval", "--strict", "--json", "-E", body).stdout.startswith('["build"')
+    assert nix.run("nix-instantiate", "--eval", "--strict", "--json", "-E", body).stdout.startswith('["binSh","build"')
 
 
 def test_no_import_from_derivation(nix: Nix) -> None:

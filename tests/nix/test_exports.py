@@ -1,5 +1,6 @@
 """Every function has a test of its own, and every example builds and is a valid image."""
 
+import ast
 import re
 import sys
 from pathlib import Path
@@ -14,14 +15,16 @@ pytestmark = pytest.mark.xdist_group("nix-images")
 
 
 def functions_with_tests() -> set[str]:
-    """What the modules beside this one declare by `FUNCTION = "…"`, where they have at least one test."""
+    """What the modules beside this one declare by `FUNCTION = "…"`, where they have at least one test, or by `FUNCTIONS = (…)`,
+    where they have a test for each: one whose name has that of the function."""
     found = set()
     for module in Path(__file__).parent.glob("test_*.py"):
         text = module.read_text()
-        if (declared := re.search(r'^FUNCTION = "(.+)"$', text, re.MULTILINE)) and re.search(
-            r"^def test_", text, re.MULTILINE
-        ):
+        tests = re.findall(r"^def (test_\w+)", text, re.MULTILINE)
+        if tests and (declared := re.search(r'^FUNCTION = "(.+)"$', text, re.MULTILINE)):
             found.add(declared[1])
+        if several := re.search(r"^FUNCTIONS = (\(.+?\))$", text, re.MULTILINE | re.DOTALL):
+            found |= {name for name in ast.literal_eval(several[1]) if any(name in test for test in tests)}
     return found
 
 

@@ -1,0 +1,37 @@
+# buildLayeredImage: nixpkgs' function of this name: an image of packages whose closure is cut into layers.
+#
+# Type: { name, … } -> a derivation whose output is a docker archive
+#
+# Arguments: with nixpkgs' names and defaults
+#   name, tag, fromImage, fromImageName, fromImageTag, config, architecture, variant, created, meta    as of build
+#   contents              packages whose files appear at `/` as links into the store
+#   mtime                 of all files, a date or seconds
+#   uid, gid              of the store: for Nix without a daemon and root
+#   uname, gname          accepted; engines go by the numbers
+#   maxLayers             layers at the most, the base's included
+#   extraCommands         a bash script that runs in the tree of `contents`
+#   includeStorePaths     false: only what is at `/`
+#   compressor            of the whole archive: "gz", "zstd" or "none"; the layers in it are plain
+#   passthru              further attributes
+# Arguments that nixpkgs has not:
+#   copyToRoot            packages whose files are copied to `/`
+#   keepContentsDirlinks  as of buildImage
+#   inheritConfig, allowPlatformMismatch, compressionLevel    as of build
+#
+# Example:
+#   buildLayeredImage { name = "hello"; contents = [ hello ]; config.Cmd = [ "/bin/hello" ]; }
+scope@{ arguments, dropIn, layeredImage, ... }:
+arguments.declare "buildLayeredImage" layeredImage.arguments
+  (args:
+  let
+    built = layeredImage.make "buildLayeredImage" args;
+    compressionLevel = scope.compressionLevel "buildLayeredImage" args.compressor args.compressionLevel;
+  in
+  dropIn.result {
+    inherit built;
+    derivation = dropIn.archive { inherit built compressionLevel; inherit (args) compressor meta; name = baseNameOf args.name; };
+    passthru = args.passthru // {
+      inherit (built) imageTag;
+      stream = layeredImage.stream { inherit built args; };
+    };
+  })
