@@ -1,13 +1,9 @@
 """The layer at `/`: links and copies of packages' files, and what `extraCommands` does to them."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from dockertools_py.derivations.attributes import Attributes
-from dockertools_py.errors import DockertoolsError
+from dockertools_py.derivations.bash import run_plain
 from dockertools_py.formats.output import new_file
 from dockertools_py.model.entry import Entry
 from dockertools_py.pack.layer import BlobSource, Layer, RootSource, created_by
@@ -56,7 +52,7 @@ def _scripted(attributes: Attributes, source: RootSource) -> Iterator[Entry]:
     top = attributes.build_top / "root"
     top.mkdir()
     lay_out(entries(source), top)
-    run_script(attributes, "extraCommands", top)
+    run_plain(attributes, "extraCommands", top)
     return scratch_entries(top, source.owner, source.mtime)
 
 
@@ -67,24 +63,3 @@ def _stored(attributes: Attributes, placed: Iterable[Entry], source: RootSource)
         digest, size = measure(written(tar_stream(placed), out.write))
     by = "extraCommands" if attributes.spec["extraCommands"] else created_by(source)
     return Layer(digest, size, BlobSource(str(file), 0, size, digest), (), by)
-
-
-def run_script(attributes: Attributes, name: str, folder: Path) -> None:
-    """Run the bash script `name` of the spec in `folder`. Raises DockertoolsError when it fails."""
-    script = attributes.build_top / name
-    script.write_text(attributes.spec[name])
-    environment = {
-        "PATH": ":".join(attributes.spec["path"]),
-        "HOME": "/homeless-shelter",
-        "TMPDIR": str(attributes.build_top),
-        "NIX_BUILD_TOP": str(attributes.build_top),
-        "SOURCE_DATE_EPOCH": str(attributes.spec["mtime"]),
-    }
-    os.umask(0o022)
-    sys.stderr.flush()
-    done = subprocess.run([attributes.spec["bash"], "-e", str(script)], cwd=folder, env=environment, check=False)
-    if done.returncode:
-        how = (
-            f"ended with exit code {done.returncode}" if done.returncode > 0 else f"killed by signal {-done.returncode}"
-        )
-        raise DockertoolsError(f"{name}: {how}; its last words are above")

@@ -83,6 +83,8 @@ def _pairs(old: Tree, new: Tree) -> Iterator[tuple[bytes, Node | None, Node | No
                 yield prefix + part, was[part], None
         for part, child in after.children.items():
             name = prefix + part
+            if was.get(part) is child:  # the trees share it, with all that is below
+                continue
             yield name, was.get(part), child
             if child.is_directory():
                 stack.append((name, was.get(part), child))

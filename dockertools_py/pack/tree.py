@@ -105,6 +105,21 @@ class Tree:
                 hidden_here.add(hidden)
                 self._hide(hidden, number)
 
+    def copy(self) -> "Tree":
+        """The same tree, to be changed by itself."""
+        other = Tree()
+        other.layers, other.linked, other._count = self.layers, set(self.linked), self._count
+        other.top = _alone(self.top)
+        stack = [(self.top, other.top)]
+        while stack:
+            node, its_copy = stack.pop()
+            for part, child in node.children.items():
+                new = _alone(child)
+                its_copy.add(part, new)
+                if child.own_children:
+                    stack.append((child, new))
+        return other
+
     def get(self, name: bytes) -> Node | None:
         """What is at a path, links not followed."""
         node: Node | None = self.top
@@ -202,6 +217,11 @@ class Tree:
             parent = self.get(b"/".join(folder))
             assert parent is not None
             parent.remove(last)
+
+
+def _alone(node: Node) -> Node:
+    """A node that is like another, without its children."""
+    return Node(node.entry, node.layer, node.origin, node.offset)
 
 
 def _in_order(folder: Node) -> Iterator[bytes]:

@@ -302,7 +302,12 @@ def test_script_runs_in_the_tree_of_the_contents(built: Outputs) -> None:
     ("commands", "line"),
     [
         ("exit 7", "extraCommands: ended with exit code 7; its last words are above"),
-        ("false; true", "extraCommands: ended with exit code 1; its last words are above"),
+        ("false; true", "extraCommands: line 1, `false; true`, ended with exit code 1; its last words are above"),
+        (
+            "\\n\\nmake() {\\n  (exit 3)\\n}\\n\\nmake\\n",
+            "extraCommands: line 4, `(exit 3)`, ended with exit code 3; its last words are above",
+        ),
+        ("trap ':' ERR; false", "extraCommands: ended with exit code 1; its last words are above"),
         ("echo words >&2; kill -9 $$", "extraCommands: killed by signal 9; its last words are above"),
     ],
 )

@@ -141,6 +141,12 @@ def lay_out(layer: bytes, top: Path) -> None:
     unpack(layer, top, "--exclude=.wh.*")
 
 
+def members_of(layer: bytes) -> list[str]:
+    """The names of what is in a layer, without whiteouts."""
+    with tarfile.open(fileobj=io.BytesIO(layer)) as tar:
+        return [name for name in tar.getnames() if not name.rpartition("/")[2].startswith(".wh.")]
+
+
 def unpack(tar: bytes, top: Path, *options: str) -> None:
     """By GNU tar, with all that it can restore."""
     command = ["tar", "-x", "-p", "--same-owner", "--numeric-owner", "--xattrs", "--xattrs-include=*", *options]

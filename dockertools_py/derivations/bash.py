@@ -1,0 +1,100 @@
+"""Users' bash scripts: what they find, how they are started, and what is said of one that fails.
+
+A script stops at the first command that fails, and whoever reads the log wants to know which one: the exit code alone does
+not tell. So bash reads a prelude first (BASH_ENV), of which a trap notes line and exit code of what failed last. The script's
+own file stays as it was given, so that the lines are the user's.
+"""
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from dockertools_py.derivations.attributes import Attributes
+from dockertools_py.errors import DockertoolsError, shown
+
+_PRELUDE, _NOTE = "prelude", "failed"
+_SAME_EACH_TIME = {
+    "PYTHONHASHSEED": "0",
+    "PYTHONDONTWRITEBYTECODE": "1",  # what an import leaves holds the time of its source; compileall goes by SOURCE_DATE_EPOCH
+}
+SYSTEM_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
+_MAX_NOTE = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A script in a file, named as the argument that it was given in; `folder` holds its files, and is `seen` by it."""
+
+    argument: str
+    text: str
+    folder: Path
+    seen: str
+
+    @classmethod
+    def write(cls, argument: str, text: str, folder: Path, seen: str | None = None) -> "Script":
+        """Put it in `folder`, which is made."""
+        script = cls(argument, text, folder, seen or str(folder))
+        folder.mkdir()
+        (folder / argument).write_text(text)
+        note = f"{script.seen}/{_NOTE}"
+        (folder / _PRELUDE).write_text(
+            "unset BASH_ENV\n"  # not for the scripts that this one starts
+            f"trap 'echo \"$? $LINENO ${{BASH_SOURCE[0]}}\" 2>/dev/null >{note}' ERR\n"
+        )
+        return script
+
+    @property
+    def file(self) -> str:
+        """Where it is for itself."""
+        return f"{self.seen}/{self.argument}"
+
+    def command(self, bash: str) -> tuple[str, ...]:
+        """What runs it: -e ends it at the first command that fails, -E has the trap in functions too."""
+        return (bash, "-eE", self.file)
+
+    def check(self, code: int) -> None:
+        """Raise DockertoolsError unless the exit code is 0; a negative one is a signal."""
+        if code < 0:
+            raise DockertoolsError(f"{self.argument}: killed by signal {-code}; its last words are above")
+        if code:
+            raise DockertoolsError(
+                f"{self.argument}: {self._where(code)}ended with exit code {code}; its last words are above"
+            )
+
+    def _where(self, code: int) -> str:
+        note = self.folder / _NOTE
+        # A script may have put anything there, so nothing is believed that does not fit.
+        if note.is_symlink() or not note.is_file():
+            return ""
+        with note.open("rb") as file:
+            noted = file.read(_MAX_NOTE).decode("utf-8", "replace")
+        status, _, rest = noted.rstrip("\n").partition(" ")
+        number, _, source = rest.partition(" ")
+        lines = self.text.split("\n")
+        if status != str(code) or source != self.file or not number.isdecimal() or not 1 <= int(number) <= len(lines):
+            return ""
+        return f"line {int(number)}, `{shown(lines[int(number) - 1].strip())}`, "
+
+
+def environment(attributes: Attributes, script: Script, tmp: str) -> dict[str, str]:
+    """What a script finds; `tmp` is its folder for temporary files."""
+    return {
+        "BASH_ENV": f"{script.seen}/{_PRELUDE}",
+        "PATH": ":".join(attributes.spec["path"]),
+        "HOME": "/homeless-shelter",
+        "TMPDIR": tmp,
+        "NIX_BUILD_TOP": tmp,
+        "SOURCE_DATE_EPOCH": str(attributes.spec["mtime"]),
+        **_SAME_EACH_TIME,
+    }
+
+
+def run_plain(attributes: Attributes, argument: str, folder: Path) -> None:
+    """Run the script `argument` of the spec in `folder`, as who we are. Raises DockertoolsError when it fails."""
+    script = Script.write(argument, attributes.spec[argument], attributes.build_top / f"of-{argument}")
+    command = script.command(attributes.spec["bash"])
+    found = environment(attributes, script, str(attributes.build_top))
+    sys.stderr.flush()
+    done = subprocess.run(command, cwd=folder, env=found, umask=0o022, check=False)
+    script.check(done.returncode)
