@@ -18,7 +18,7 @@ from pathlib import Path
 from bases import base_cases
 from chart import chart
 from measuring import Case, alternate
-from verbs import PROGRAM, PYTHON, closure, derivation, nix
+from verbs import PYTHON, closure, derivation, nix, program
 
 HERE = Path(__file__).resolve().parent
 LEVEL = 4
@@ -78,7 +78,7 @@ def cases(data: str, folder: Path) -> Iterator[tuple[list[Case], int]]:
         folder, "image", image | {"verb": "image", "platform": {"os": "linux", "architecture": "amd64"}}
     )
     make_image.run()
-    stream = Case("stream", [*PROGRAM, "stream", str(folder / "image" / "out"), "-t", "bench:1"])
+    stream = Case("stream", [*program(folder), "stream", str(folder / "image" / "out"), "-t", "bench:1"])
     two_pass = Case("two-pass tarfile", [*PYTHON, str(HERE / "twopass.py"), "stream", *paths])
     hashed = Case("tar | sha256sum", ["sh", "-c", f"{shell} | sha256sum"])
     floor = Case("floor", [*PYTHON, str(HERE / "floor.py"), cores, *paths])

@@ -11,11 +11,20 @@ from measuring import Case
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 PYTHON = ["/usr/bin/python3" if Path("/usr/bin/python3").exists() else sys.executable, "-I", "-S", "-B"]
-PROGRAM = [*PYTHON, str(CHECKOUT / "dockertools_py")]
 
 
 def nix(*command: str) -> list[str]:
     return subprocess.run(command, check=True, capture_output=True, text=True, cwd=CHECKOUT).stdout.split()
+
+
+def program(folder: Path) -> list[str]:
+    """The program as derivations run it: byte-compiled, since without that Python's compiler would be measured too."""
+    compiled = folder / "program"
+    if not compiled.exists():
+        environment = {"src": str(CHECKOUT / "dockertools_py"), "out": str(compiled)}
+        script = CHECKOUT / "nix/internal/compileProgram.py"
+        subprocess.run([*PYTHON, str(script)], check=True, env=os.environ | environment)
+    return [*PYTHON, str(compiled / "dockertools_py")]
 
 
 def closure(paths: list[str]) -> list[dict[str, object]]:
@@ -47,4 +56,4 @@ def derivation(folder: Path, name: str, spec: dict[str, object], **graphs: objec
         out.unlink(missing_ok=True)
 
     cores = str(os.cpu_count() or 1)
-    return Case(name, [*PROGRAM, "derivation"], {"NIX_BUILD_TOP": str(top), "NIX_BUILD_CORES": cores}, before)
+    return Case(name, [*program(folder), "derivation"], {"NIX_BUILD_TOP": str(top), "NIX_BUILD_CORES": cores}, before)

@@ -26,7 +26,7 @@ from dockertools_py.pack.decompression import MAGIC_SIZE, compressor_of, decompr
 from dockertools_py.pack.image import Image
 from dockertools_py.pack.layer import BlobSource, Layer
 from dockertools_py.pack.layer_content import LayerContent, content_of, whole_paths
-from dockertools_py.pack.tar_reader import ChunkStream, members
+from dockertools_py.pack.tar_reader import ChunkStream, FileStream, members
 from dockertools_py.pack.verified import Buffer
 
 _MAX_NESTING = 4
@@ -97,16 +97,19 @@ def read_image_and_places(
         raise DockertoolsError(
             f"{reader.what(stored.config)}: {len(config.diff_ids)} diff_ids, but the image has {len(stored.layers)} layers"
         )
-    seen: dict[str, tuple[Layer, LayerContent]] = {}
+    seen: dict[tuple[object, str], tuple[Layer, LayerContent]] = {}
     layers: list[Layer] = []
     contents: list[LayerContent] = []
     for number, (name, diff_id) in enumerate(zip(stored.layers, config.diff_ids, strict=True)):
-        seen[name] = layer, content = seen.get(name) or read_layer(reader, name, zstd)
+        place = reader.range(name), _algorithm(name)  # of one layer an old archive may have several names
+        seen[place] = layer, content = seen.get(place) or read_layer(reader, name, zstd)
+        assert isinstance(layer.source, BlobSource)
+        _check_named_digest(reader.what(name), name, layer.source.digest)
         if layer.diff_id != diff_id:
             raise DockertoolsError(
                 f"{reader.what(name)}: layer {number} has the diff_id {layer.diff_id}, but the config says {diff_id}"
             )
-        layers.append(layer)
+        layers.append(layer.named(f"tar: {name}"))
         contents.append(content)
     said = [entry.created_by or entry.comment for entry in config.history if not entry.empty_layer]
     said += [""] * (len(layers) - len(said))
@@ -127,24 +130,57 @@ def read_layer(reader: Reader, name: str, zstd: str | None = None) -> tuple[Laye
     compressor = file_compressor(path, offset)
     if compressor not in LAYER_OF_COMPRESSOR:
         raise DockertoolsError(f"{what}: a layer compressed by {compressor}, which no engine reads: make it gz or zstd")
-    algorithm = _algorithm(name)
-    stored = plain = hashlib.new(algorithm)
-    chunks = _hashed(reader.chunks(name), stored)
-    if (compressor, algorithm) != ("none", "sha256"):
-        plain = hashlib.sha256()
-        chunks = _hashed(decompress(chunks, compressor, what, zstd), plain)
-    stream = ChunkStream(chunks)
     try:
-        content = content_of(member.entry() for member in members(stream))
+        plain = compressor == "none"
+        read = _read_plain(reader, name) if plain else _read_compressed(reader, name, compressor, zstd)
     except DockertoolsError as error:
         raise DockertoolsError(f"{what}: {error}") from error
+    _check_named_digest(what, name, read.digest)
+    source = BlobSource(str(path), offset, size, read.digest, LAYER_OF_COMPRESSOR[compressor])
+    (paths,) = whole_paths([read.content])
+    return Layer(read.diff_id, read.size, source, paths, f"tar: {name}"), read.content
+
+
+@dataclass(frozen=True, slots=True)
+class _ReadLayer:
+    digest: Digest
+    diff_id: Digest
+    size: int
+    content: LayerContent
+
+
+def _read_plain(reader: Reader, name: str) -> _ReadLayer:
+    """A layer as it is: one thread reads and hashes it, while this one goes from header to header.
+
+    Handing over what one has read to the other would be half as fast: Python's lock lets the one wait for the other.
+    """
+    path, offset, size = reader.range(name)
+    algorithms = dict.fromkeys((_algorithm(name), "sha256"))
+    with ThreadPoolExecutor(1) as thread, path.open("rb") as file:
+        hashing = thread.submit(_digests, reader.chunks(name), tuple(algorithms))
+        content = content_of(member.entry() for member in members(FileStream(file, size, offset)))
+        digests = hashing.result()
+    return _ReadLayer(digests[0], digests[-1], size, content)
+
+
+def _digests(chunks: Iterator[Buffer], algorithms: Sequence[str]) -> list[Digest]:
+    hashers = [hashlib.new(algorithm) for algorithm in algorithms]
+    for chunk in chunks:
+        for hasher in hashers:
+            hasher.update(chunk)
+    return [Digest(algorithm, hasher.hexdigest()) for algorithm, hasher in zip(algorithms, hashers, strict=True)]
+
+
+def _read_compressed(reader: Reader, name: str, compressor: str, zstd: str | None) -> _ReadLayer:
+    """A layer in one pass: uncompressing takes longer than all else, so the rest is done beside it."""
+    algorithm = _algorithm(name)
+    stored, plain = hashlib.new(algorithm), hashlib.sha256()
+    chunks = decompress(_hashed(reader.chunks(name), stored), compressor, "", zstd)
+    stream = ChunkStream(_hashed(chunks, plain))
+    content = content_of(member.entry() for member in members(stream))
     stream.drain()
-    digest = Digest(algorithm, stored.hexdigest())
-    _check_named_digest(what, name, digest)
-    source = BlobSource(str(path), offset, size, digest, LAYER_OF_COMPRESSOR[compressor])
-    diff_id = Digest("sha256", plain.hexdigest())
-    (paths,) = whole_paths([content])
-    return Layer(diff_id, stream.offset, source, paths, f"tar: {name}"), content
+    digest, diff_id = Digest(algorithm, stored.hexdigest()), Digest("sha256", plain.hexdigest())
+    return _ReadLayer(digest, diff_id, stream.offset, content)
 
 
 def file_compressor(path: Path, offset: int = 0) -> str:

@@ -4,8 +4,9 @@ import errno
 import fcntl
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -14,6 +15,8 @@ from dockertools_py.pack.layer import BlobSource
 from dockertools_py.pack.verified import Buffer
 
 _COPY_SIZE = 64 << 20
+_PIECE_SIZE = 4 << 20
+PAGE = 4096
 PIPE_SIZE = 1 << 20
 """A chunk of a layer in one go: with the usual 64 KiB writer and reader take turns 16 times, at a third of the speed."""
 
@@ -48,31 +51,48 @@ class Output:
             view = view[os.write(self._fd, view) :]
 
     def copy(self, source: BlobSource) -> None:
-        """Write a stored blob, by the kernel alone where it can. Raises DockertoolsError when the file is too short."""
+        """Write a stored blob, by the kernel alone where that is fastest.
+
+        Raises DockertoolsError when the file is too short.
+        """
         with open(source.file, "rb", buffering=0) as file:
             offset, left = source.offset, source.size
+            copy_some = self._way_to_copy(offset, left)
             while left:
-                copied = self._copy_some(file.fileno(), offset, min(left, _COPY_SIZE))
+                copied = copy_some(file.fileno(), offset, min(left, _COPY_SIZE))
                 if not copied:
                     raise DockertoolsError(f"{source.file}: ends {left} bytes before the end of the blob in it")
                 offset, left = offset + copied, left - copied
 
-    def _copy_some(self, fd: int, offset: int, count: int) -> int:
-        if self._is_file:
-            try:
-                return os.copy_file_range(fd, self._fd, count, offset)
-            except OSError as error:
-                if error.errno not in _TRY_ANOTHER_WAY:
-                    raise
-                self._is_file = False
+    def _way_to_copy(self, offset: int, size: int) -> Callable[[int, int, int], int]:
+        """A function that writes some bytes of a file: of `fd`, from `offset`, at most `count`; it returns how many."""
+        if not self._is_file:
+            return self._send
+        if (os.lseek(self._fd, 0, os.SEEK_CUR) - offset) % PAGE == 0:
+            return self._copy_range
+        # The kernel copies page by page, and here each page into two: 1.4 times the time of large pieces.
+        return partial(self._copy_piece, memoryview(bytearray(min(size, _PIECE_SIZE))))
+
+    def _copy_range(self, fd: int, offset: int, count: int) -> int:
+        try:
+            return os.copy_file_range(fd, self._fd, count, offset)
+        except OSError as error:
+            if error.errno not in _TRY_ANOTHER_WAY:
+                raise
+        return self._send(fd, offset, count)
+
+    def _send(self, fd: int, offset: int, count: int) -> int:
         try:
             return os.sendfile(self._fd, fd, offset, count)
         except OSError as error:
             if error.errno not in _TRY_ANOTHER_WAY:
                 raise
-        data = os.pread(fd, min(count, 1 << 20), offset)
-        self.write(data)
-        return len(data)
+        return self._copy_piece(memoryview(bytearray(1 << 20)), fd, offset, count)
+
+    def _copy_piece(self, buffer: memoryview, fd: int, offset: int, count: int) -> int:
+        got = os.preadv(fd, [buffer[:count]], offset)
+        self.write(buffer[:got])
+        return got
 
 
 @contextmanager

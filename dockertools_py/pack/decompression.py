@@ -20,6 +20,14 @@ _MAGIC = {b"\x1f\x8b": "gz", b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ\0": "xz", b
 
 LZMA_MEMORY = 256 << 20
 
+FREE_SIZE = 8 << 30
+MAX_RATIO = 200
+"""More than FREE_SIZE plain bytes are made only of an input that is not smaller than this part of them.
+
+Nobody's image comes near: programs and texts shrink to a third, a disk of zeros to a thousandth and less. That disk would
+fill ours.
+"""
+
 
 def compressor_of(head: bytes) -> str:
     """`gz`, `zstd`, `xz`, `bz2` or `none`, by the first MAGIC_SIZE bytes."""
@@ -27,10 +35,43 @@ def compressor_of(head: bytes) -> str:
 
 
 def decompress(chunks: Iterable[Buffer], compressor: str, what: str, zstd: str | None = None) -> Iterator[Buffer]:
-    """The plain bytes of `chunks`; `what` names them in errors. Raises DockertoolsError for damaged input."""
+    """The plain bytes of `chunks`, not more than MAX_RATIO allows.
+
+    Raises DockertoolsError, with `what` in front if it is not empty, for damaged input, and for one that grows beyond that.
+    """
+    what = f"{what}: " if what else ""
+    if compressor == "none":
+        return iter(chunks)
+    taken = _Counted(chunks)
+    return _bounded(_decompressed(taken, compressor, what, zstd), taken, what)
+
+
+class _Counted:
+    """Chunks, and how many bytes of them were taken."""
+
+    def __init__(self, chunks: Iterable[Buffer]) -> None:
+        self._chunks, self.size = iter(chunks), 0
+
+    def __iter__(self) -> Iterator[Buffer]:
+        for chunk in self._chunks:
+            self.size += len(chunk)
+            yield chunk
+
+
+def _bounded(plain: Iterable[Buffer], taken: _Counted, what: str) -> Iterator[Buffer]:
+    made = 0
+    for piece in plain:
+        made += len(piece)
+        if made > FREE_SIZE and made > MAX_RATIO * taken.size:
+            raise DockertoolsError(
+                f"{what}its {taken.size} bytes become more than {made}: over {FREE_SIZE} bytes no more than "
+                f"{MAX_RATIO} times the compressed size is written"
+            )
+        yield piece
+
+
+def _decompressed(chunks: Iterable[Buffer], compressor: str, what: str, zstd: str | None) -> Iterator[Buffer]:
     match compressor:
-        case "none":
-            return iter(chunks)
         case "gz":
             return _members(chunks, _Gzip, what)
         case "xz":
@@ -39,7 +80,7 @@ def decompress(chunks: Iterable[Buffer], compressor: str, what: str, zstd: str |
             return _members(chunks, bz2.BZ2Decompressor, what)
         case "zstd":
             return _zstd(chunks, what, zstd)
-    raise DockertoolsError(f"{what}: compressed by {shown(compressor)}, which is not known here")
+    raise DockertoolsError(f"{what}compressed by {shown(compressor)}, which is not known here")
 
 
 class _Decompressor(Protocol):
@@ -99,9 +140,9 @@ def _members(chunks: Iterable[Buffer], new: Any, what: str) -> Iterator[Buffer]:
                 if current.needs_input:
                     break
     except (zlib.error, lzma.LZMAError, EOFError, OSError) as error:
-        raise DockertoolsError(f"{what}: damaged: {shown(error)}") from error
+        raise DockertoolsError(f"{what}damaged: {shown(error)}") from error
     if current is not None and not fresh:
-        raise DockertoolsError(f"{what}: damaged: its compressed data ends too early")
+        raise DockertoolsError(f"{what}damaged: its compressed data ends too early")
 
 
 def _zstd(chunks: Iterable[Buffer], what: str, program: str | None) -> Iterator[Buffer]:
@@ -113,13 +154,13 @@ def _zstd(chunks: Iterable[Buffer], what: str, program: str | None) -> Iterator[
     try:
         yield from _members(chunks, zstd.ZstdDecompressor, what)
     except zstd.ZstdError as error:
-        raise DockertoolsError(f"{what}: damaged: {shown(error)}") from error
+        raise DockertoolsError(f"{what}damaged: {shown(error)}") from error
 
 
 def _zstd_program(chunks: Iterable[Buffer], what: str, program: str | None) -> Iterator[Buffer]:
     if program is None:
         raise DockertoolsError(
-            f"{what}: compressed by zstd, which this Python cannot read (3.14 can): "
+            f"{what}compressed by zstd, which this Python cannot read (3.14 can): "
             "give the program, `zstd` in Nix, --zstd by hand"
         )
     arguments = [program, "--decompress", "--quiet", "--stdout", "--memory=128MB", "-"]
@@ -142,4 +183,4 @@ def _zstd_program(chunks: Iterable[Buffer], what: str, program: str | None) -> I
             process.kill()  # or the feeding thread would wait for ever
             raise
     if process.returncode:
-        raise DockertoolsError(f"{what}: damaged: {shown(said)}")
+        raise DockertoolsError(f"{what}damaged: {shown(said)}")

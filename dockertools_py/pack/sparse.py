@@ -153,7 +153,9 @@ def _checked(found: SparseMap) -> SparseMap:
     end = 0
     for offset, length in found.segments:
         if offset < end or length < 0:
-            raise DockertoolsError(f"a sparse map whose segment at {offset} of {length} bytes overlaps what is before it")
+            raise DockertoolsError(
+                f"a sparse map whose segment at {offset} of {length} bytes overlaps what is before it"
+            )
         end = offset + length
     if end > found.size:
         raise DockertoolsError(f"a sparse map that ends at {end}, in a file of {found.size} bytes")

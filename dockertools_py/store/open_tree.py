@@ -28,8 +28,7 @@ class OpenTree:
             try:
                 self.tree.apply(layer.members())
             except DockertoolsError as error:
-                # A tar names itself.
-                raise error if str(error).startswith(label) else DockertoolsError(f"{label}: {error}") from error
+                raise DockertoolsError(f"{label}: {error}") from error
 
     def content(self, node: Node) -> Iterator[Buffer]:
         """The bytes of a file. Raises DockertoolsError when its layer has fewer."""

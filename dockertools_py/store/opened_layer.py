@@ -36,20 +36,16 @@ class OpenedTar:
 
     def __init__(self, file: Path, start: int, size: int, what: str) -> None:
         self._file, self._start, self._size, self._what = file, start, size, what
-        self._opened = file.open("rb", buffering=0)  # as long as somebody may want content
         self._segments: dict[int, tuple[Segment, ...]] = {}
         self._holes = 0
 
     def members(self) -> Iterator[tuple[Entry, int]]:
         """See OpenedLayer."""
         with self._file.open("rb") as file:
-            try:
-                for member in members(FileStream(file, self._size, self._start)):
-                    if member.segments is not None:
-                        self._segments[member.offset] = member.segments
-                    yield member.entry(), member.offset
-            except DockertoolsError as error:
-                raise DockertoolsError(f"{self._what}: {error}") from error
+            for member in members(FileStream(file, self._size, self._start)):
+                if member.segments is not None:
+                    self._segments[member.offset] = member.segments
+                yield member.entry(), member.offset
 
     def content(self, entry: Entry, offset: int) -> Iterator[Buffer]:
         """See OpenedLayer. Raises DockertoolsError as well when the holes of sparse files were more than MAX_HOLES."""
@@ -67,12 +63,17 @@ class OpenedTar:
 
     def _stored(self, entry: Entry, offset: int, left: int) -> Iterator[Buffer]:
         at = self._start + offset
-        while left:
-            data = os.pread(self._opened.fileno(), min(left, READ_SIZE), at)
-            if not data:
-                raise DockertoolsError(f"{self._what}: {shown(entry.name)} ends {left} bytes too early")
-            at, left = at + len(data), left - len(data)
-            yield data
+        # Not kept open: two images of hundreds of layers would need more descriptors than a process may have.
+        fd = os.open(self._file, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            while left:
+                data = os.pread(fd, min(left, READ_SIZE), at)
+                if not data:
+                    raise DockertoolsError(f"{self._what}: {shown(entry.name)} ends {left} bytes too early")
+                at, left = at + len(data), left - len(data)
+                yield data
+        finally:
+            os.close(fd)
 
 
 class OpenedStorePaths:

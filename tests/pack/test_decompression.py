@@ -168,3 +168,17 @@ def test_compressors_are_known_by_their_first_bytes(compressor: str) -> None:
 @pytest.mark.parametrize("head", [b"", b"\x1f", b"BZ", b"nix/st", b"PK\3\4", bytes(6)])
 def test_anything_else_is_not_compressed(head: bytes) -> None:
     assert compressor_of(head) == "none"
+
+
+@pytest.mark.parametrize("compressor", COMPRESSORS)
+def test_a_disk_of_zeros_is_refused(compressor: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dockertools_py.pack.decompression.FREE_SIZE", 2 << 20)
+    zeros = squeezed(compressor, bytes(3 << 20))
+    with pytest.raises(
+        DockertoolsError, match=f"^layer.tar: its {len(zeros)} bytes become more than 3145728: over 2097152"
+    ):
+        plain(zeros, compressor)
+    assert plain(squeezed(compressor, bytes(1 << 20)), compressor) == bytes(1 << 20)
+    # What is compressed as programs and texts are is not bounded.
+    monkeypatch.setattr("dockertools_py.pack.decompression.FREE_SIZE", 1)
+    assert plain(squeezed(compressor), compressor) == DATA
