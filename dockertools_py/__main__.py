@@ -17,6 +17,7 @@ VERBS = {
     "layout": "write it as an OCI layout directory",
     "load": "bring it into Docker, Podman or containerd: only the layers that are not there",
     "lock": "record what an image in a registry is made of, for pullImage",
+    "push": "get it into registries, sending what is missing there",
     "run": "load it and run a container of it",
     "stream": "write it to standard output",
     "validate": "recompute every digest and size of an archive or a layout",

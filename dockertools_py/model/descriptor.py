@@ -18,6 +18,7 @@ class Descriptor:
     size: int
     annotations: Mapping[str, str] = field(default_factory=dict)
     platform: Platform | None = None
+    artifact_type: str = ""
 
     @classmethod
     def from_json(cls, value: Any, what: str) -> Self:
@@ -35,6 +36,7 @@ class Descriptor:
             size,
             {str(key): str(note) for key, note in notes.items()},
             Platform.from_json(platform) if isinstance(platform, Mapping) else None,
+            str(value.get("artifactType") or ""),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -44,4 +46,6 @@ class Descriptor:
             value["annotations"] = dict(self.annotations)
         if self.platform:
             value["platform"] = self.platform.to_json()
+        if self.artifact_type:
+            value["artifactType"] = self.artifact_type
         return value

@@ -1,11 +1,13 @@
 """A list of manifests, by platform or by name (OCI image spec 1.1, image-index.md)."""
 
-from dataclasses import dataclass
-from typing import Self
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
 
 from dockertools_py.errors import DockertoolsError
 from dockertools_py.model import canonical_json
 from dockertools_py.model.descriptor import Descriptor
+from dockertools_py.model.digest import Digest
 from dockertools_py.model.media_type import OCI_INDEX
 
 MAX_MANIFESTS_READ = 1000
@@ -16,6 +18,8 @@ class Index:
     """Descriptors of manifests or of further indexes, in order."""
 
     manifests: tuple[Descriptor, ...]
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    media_type: str = OCI_INDEX
 
     @classmethod
     def from_json(cls, data: bytes, what: str) -> Self:
@@ -28,4 +32,10 @@ class Index:
     def to_bytes(self) -> bytes:
         """The bytes of `index.json`, or of an index blob."""
         manifests = [manifest.to_json() for manifest in self.manifests]
-        return canonical_json.encode({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests})
+        value: dict[str, Any] = {"schemaVersion": 2, "mediaType": self.media_type, "manifests": manifests}
+        return canonical_json.encode(value | {"annotations": dict(self.annotations)} if self.annotations else value)
+
+    def descriptor(self) -> Descriptor:
+        """The descriptor of the index as a blob."""
+        data = self.to_bytes()
+        return Descriptor(self.media_type, Digest.of(data), len(data))

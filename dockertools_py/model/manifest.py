@@ -16,11 +16,17 @@ MAX_LAYERS_READ = 1000
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """Descriptors of the config and of the layers, lowest layer first."""
+    """Descriptors of the config and of the layers, lowest layer first.
+
+    What is no image but something about one has `artifact_type`, and that image as `subject`.
+    """
 
     config: Descriptor
     layers: tuple[Descriptor, ...]
     annotations: Mapping[str, str] = field(default_factory=dict)
+    media_type: str = OCI_MANIFEST
+    artifact_type: str = ""
+    subject: Descriptor | None = None
 
     @classmethod
     def from_json(cls, data: bytes, what: str) -> Self:
@@ -38,15 +44,19 @@ class Manifest:
         """The manifest blob."""
         value: dict[str, Any] = {
             "schemaVersion": 2,
-            "mediaType": OCI_MANIFEST,
+            "mediaType": self.media_type,
             "config": self.config.to_json(),
             "layers": [layer.to_json() for layer in self.layers],
         }
         if self.annotations:
             value["annotations"] = dict(self.annotations)
+        if self.artifact_type:
+            value["artifactType"] = self.artifact_type
+        if self.subject:
+            value["subject"] = self.subject.to_json()
         return canonical_json.encode(value)
 
     def descriptor(self) -> Descriptor:
         """The descriptor of the manifest blob itself."""
         data = self.to_bytes()
-        return Descriptor(OCI_MANIFEST, Digest.of(data), len(data))
+        return Descriptor(self.media_type, Digest.of(data), len(data))

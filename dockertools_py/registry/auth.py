@@ -6,7 +6,7 @@ OAuth 2 with a refresh token where the credential is an identity token).
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
@@ -56,8 +56,10 @@ class TokenRequest:
     body: bytes | None = None
 
 
-def token_request(challenge: Challenge, scope: str, credential: Credential | None, *, secure: bool) -> TokenRequest:
-    """How to get the token that a Bearer challenge wants. `secure`: only from an https server.
+def token_request(
+    challenge: Challenge, scopes: Sequence[str], credential: Credential | None, *, secure: bool
+) -> TokenRequest:
+    """How to get the token that a Bearer challenge wants, for all `scopes`. `secure`: only from an https server.
 
     Raises DockertoolsError for a challenge that names no server, or one that could be listened to.
     """
@@ -69,12 +71,13 @@ def token_request(challenge: Challenge, scope: str, credential: Credential | Non
     if secure and scheme != "https":
         raise DockertoolsError(f"the registry wants a token from {shown(realm)}, without TLS: refused")
     service = challenge.parameters.get("service", "")
-    wanted = {"service": service, "scope": scope} if service else {"scope": scope}
+    named = {"service": service} if service else {}
     if credential and credential.is_token:
-        form = wanted | {"grant_type": "refresh_token", "client_id": CLIENT_ID, "refresh_token": credential.password}
+        secret = {"refresh_token": credential.password, "grant_type": "refresh_token", "client_id": CLIENT_ID}
+        form = named | {"scope": " ".join(scopes)} | secret
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         return TokenRequest(realm, headers, urlencode(form).encode())
-    url = realm + ("&" if "?" in realm else "?") + urlencode(wanted)
+    url = realm + ("&" if "?" in realm else "?") + urlencode(named | {"scope": list(scopes)}, doseq=True)
     return TokenRequest(url, {"Authorization": credential.basic()} if credential else {})
 
 

@@ -15,6 +15,22 @@ NIX_CA_FILE = "/etc/ssl/certs/ca-certificates.crt"
 """Where newer versions of Nix show their `ssl-cert-file` to fixed-output derivations; most systems have theirs there."""
 
 
+def session(
+    environment: Mapping[str, str],
+    *,
+    tls_verify: bool = True,
+    ca_file: str | None = None,
+    say: Callable[[str], None] = lambda _: None,
+    backoff: Backoff | None = None,
+) -> Session:
+    """For any registries; `ca_file` is for where `environment` names no certificates. Raises DockertoolsError."""
+    given = [environment.get(name, "") for name in CA_VARIABLES]
+    # A file that a sandbox hides is not there; one of an own authority comes before what everybody has.
+    certificates = next((file for file in (*given, ca_file or "", NIX_CA_FILE) if file and os.path.isfile(file)), None)
+    transport = Transport(Proxies.from_environment(environment), verify=tls_verify, ca_file=certificates)
+    return Session(transport, Credentials(environment), backoff or Backoff(), insecure=not tls_verify, say=say)
+
+
 def puller(
     image: RemoteImage,
     environment: Mapping[str, str],
@@ -25,11 +41,6 @@ def puller(
     say: Callable[[str], None] = lambda _: None,
     backoff: Backoff | None = None,
 ) -> Puller:
-    """What pulls `image`; `ca_file` is for where `environment` names no certificates. Raises DockertoolsError."""
-    given = [environment.get(name, "") for name in CA_VARIABLES]
-    # A file that a sandbox hides is not there; one of an own authority comes before what everybody has.
-    certificates = next((file for file in (*given, ca_file or "", NIX_CA_FILE) if file and os.path.isfile(file)), None)
-    transport = Transport(Proxies.from_environment(environment), verify=tls_verify, ca_file=certificates)
-    credentials = Credentials(environment)
-    session = Session(transport, credentials, backoff or Backoff(), insecure=not tls_verify, say=say)
-    return Puller(session, image, [Endpoint.parse(mirror) for mirror in mirrors])
+    """What pulls `image`; see `session`. Raises DockertoolsError."""
+    own = session(environment, tls_verify=tls_verify, ca_file=ca_file, say=say, backoff=backoff)
+    return Puller(own, image, [Endpoint.parse(mirror) for mirror in mirrors])

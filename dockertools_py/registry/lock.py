@@ -23,6 +23,7 @@ from dockertools_py.model import canonical_json
 from dockertools_py.model.canonical_json import MAX_JSON_BYTES
 from dockertools_py.model.container_config import ContainerConfig
 from dockertools_py.model.descriptor import Descriptor
+from dockertools_py.model.digest import Digest
 from dockertools_py.model.image_config import ImageConfig
 from dockertools_py.model.index import Index
 from dockertools_py.model.manifest import Manifest
@@ -49,6 +50,7 @@ class Lock:
     layers: tuple[Descriptor, ...]
     container: ContainerConfig
     config_blob: bytes
+    diff_ids: tuple[Digest, ...]
 
     def to_bytes(self) -> bytes:
         """The lock file."""
@@ -101,7 +103,15 @@ def resolve(puller: Puller, image: RemoteImage, platform: Platform, *, strict: b
             f"{image}: {len(config.diff_ids)} diff_ids in its config, but {len(manifest.layers)} layers in its manifest"
         )
     return Lock(
-        image, config.platform, index, fetched.descriptor, manifest.config, manifest.layers, config.container, blob
+        image,
+        config.platform,
+        index,
+        fetched.descriptor,
+        manifest.config,
+        manifest.layers,
+        config.container,
+        blob,
+        config.diff_ids,
     )
 
 

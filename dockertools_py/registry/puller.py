@@ -7,7 +7,7 @@ has a bound of its own.
 import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import BinaryIO, TypeVar
+from typing import Protocol, TypeVar
 
 from dockertools_py.errors import DockertoolsError, shown
 from dockertools_py.model import canonical_json
@@ -29,6 +29,19 @@ ACCEPT = ", ".join((OCI_INDEX, OCI_MANIFEST, DOCKER_INDEX, DOCKER_MANIFEST))
 T = TypeVar("T")
 
 
+class Sink(Protocol):
+    """A file, as far as a blob needs one."""
+
+    def seek(self, position: int, /) -> object:
+        """Go on from there."""
+
+    def truncate(self) -> object:
+        """Forget what comes after."""
+
+    def write(self, data: bytes, /) -> object:
+        """Write all of `data`."""
+
+
 @dataclass(frozen=True, slots=True)
 class FetchedManifest:
     """A manifest or an index as it was sent, and its descriptor."""
@@ -42,7 +55,7 @@ class _Download:
     """How far a blob is."""
 
     descriptor: Descriptor
-    out: BinaryIO
+    out: Sink
     have: int = 0
     hasher: "hashlib._Hash" = field(init=False)
 
@@ -63,13 +76,14 @@ class Puller:
     Raises DockertoolsError that names the image for all that goes wrong.
     """
 
-    def __init__(self, session: Session, image: RemoteImage, mirrors: Iterable[Endpoint] = ()) -> None:
+    def __init__(
+        self, session: Session, image: RemoteImage, mirrors: Iterable[Endpoint] = (), *, actions: str = "pull"
+    ) -> None:
         self._session, self._image = session, image
         self._accesses = [
             *(Access(mirror, mirror.host, image.repository) for mirror in mirrors),
-            Access(image.endpoint(), image.registry, image.repository),
+            Access(image.endpoint(), image.registry, image.repository, actions),
         ]
-        self._reached: dict[Endpoint, Endpoint] = {}
 
     def manifest(self, tag_or_digest: str, expected: Descriptor | None = None) -> FetchedManifest:
         """A manifest or an index; `expected` when its size is known. A digest is compared, a tag is believed."""
@@ -85,8 +99,8 @@ class Puller:
             Descriptor(_media_type(data, media_type, what), digest or Digest.of(data), len(data)), data
         )
 
-    def blob(self, descriptor: Descriptor, out: BinaryIO) -> None:
-        """The blob's bytes into `out`, which can be read back, from its start. They are compared with the descriptor."""
+    def blob(self, descriptor: Descriptor, out: Sink) -> None:
+        """The blob's bytes into `out`, from its start. They are compared with the descriptor."""
         what = f"{self._image.location()}: blob {descriptor.digest}"
 
         def fetch(access: Access) -> None:
@@ -155,17 +169,8 @@ class Puller:
                 raise Transient(f"the connection dropped after {position} of {size} bytes")
 
     def _get(self, access: Access, path: str, headers: dict[str, str]) -> Response:
-        endpoint = self._reachable(access.endpoint)
+        endpoint = self._session.reached(access.endpoint)
         return self._session.open("GET", endpoint.url(f"{access.repository}/{path}"), access, headers)
-
-    def _reachable(self, endpoint: Endpoint) -> Endpoint:
-        """The endpoint; where its certificate does not matter, without TLS if it speaks none."""
-        if not self._session.insecure or endpoint.scheme == "http":
-            return endpoint
-        if endpoint not in self._reached:
-            plain = Endpoint("http", endpoint.host, endpoint.prefix)
-            self._reached[endpoint] = endpoint if self._session.speaks(endpoint) else plain
-        return self._reached[endpoint]
 
 
 def _compare(found: Digest, wanted: Digest, what: str) -> None:

@@ -1,6 +1,6 @@
 """Requests to registries, with all that is between asking and being answered: being let in, redirects, second tries.
 
-Pulling is built on it; pushing can be, since methods and bodies are arguments.
+Pulling and pushing are built on it.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,14 +13,20 @@ from dockertools_py.registry.auth import MAX_TOKEN_ANSWER, Challenge, parse_chal
 from dockertools_py.registry.backoff import Backoff
 from dockertools_py.registry.credentials import Credential, Credentials
 from dockertools_py.registry.remote import Endpoint, joined, origin
-from dockertools_py.registry.transport import Response, Transient, Transport
+from dockertools_py.registry.transport import Body, Response, Transient, Transport
 
 MAX_REDIRECTS = 5
 MAX_ERROR_BODY = 64 << 10
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_SAME_METHOD = frozenset({307, 308})
+_READING = frozenset({"GET", "HEAD"})
 _TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 T = TypeVar("T")
+
+
+class NotThere(DockertoolsError):
+    """A 404: no such tag, manifest, blob or repository."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +38,12 @@ class Access:
     """By the name that credentials are filed under."""
     repository: str
     actions: str = "pull"
+    reads: tuple[str, ...] = ()
+    """Further repositories to read from, as a mount does."""
 
-    def scope(self) -> str:
+    def scopes(self) -> tuple[str, ...]:
         """In the words of the token protocol."""
-        return f"repository:{self.repository}:{self.actions}"
+        return f"repository:{self.repository}:{self.actions}", *(f"repository:{name}:pull" for name in self.reads)
 
 
 class Session:
@@ -53,17 +61,21 @@ class Session:
         self._transport, self._credentials, self._backoff = transport, credentials, backoff
         self.insecure, self._say = insecure, say
         self._authorizations: dict[Access, str] = {}
+        self._reached: dict[Endpoint, Endpoint] = {}
 
-    def open(
-        self, method: str, url: str, access: Access, headers: Mapping[str, str], body: bytes | None = None
-    ) -> Response:
-        """The answer, whatever its status but 401. Raises Transient, or DockertoolsError when nobody lets us in."""
-        is_fresh = False
+    def open(self, method: str, url: str, access: Access, headers: Mapping[str, str], body: Body = None) -> Response:
+        """The answer, whatever its status but 401. Raises Transient, or DockertoolsError when nobody lets us in.
+
+        Where `url` is elsewhere than the registry, as an upload may be, it is asked without credentials.
+        """
+        is_fresh, is_registry = False, origin(url) == origin(self.reached(access.endpoint).url(""))
+        if origin(self.reached(access.endpoint).url(""))[0] == "https":
+            self._check_secure(url, access.registry)
         while True:
-            authorization = self._authorizations.get(access)
+            authorization = self._authorizations.get(access) if is_registry else None
             own = {**headers, "Authorization": authorization} if authorization else dict(headers)
             response = self._follow(method, url, own, body)
-            if response.status != 401 or origin(response.url) != origin(url):
+            if response.status != 401 or not is_registry or origin(response.url) != origin(url):
                 return response
             with response:
                 challenges = parse_challenges(response.headers.get_all("WWW-Authenticate") or ())
@@ -95,7 +107,16 @@ class Session:
         self._say(f"{what}: {error}; again in {seconds:.1f} s")
         self._backoff.sleep(seconds)
 
-    def speaks(self, endpoint: Endpoint) -> bool:
+    def reached(self, endpoint: Endpoint) -> Endpoint:
+        """The endpoint; where its certificate does not matter, without TLS if it speaks none."""
+        if not self.insecure or endpoint.scheme == "http":
+            return endpoint
+        if endpoint not in self._reached:
+            plain = Endpoint("http", endpoint.host, endpoint.prefix)
+            self._reached[endpoint] = endpoint if self._speaks(endpoint) else plain
+        return self._reached[endpoint]
+
+    def _speaks(self, endpoint: Endpoint) -> bool:
         """Whether anybody answers at an endpoint, in its scheme."""
         try:
             self._transport.request("GET", endpoint.url(""), {}).close()
@@ -112,27 +133,35 @@ class Session:
             )
         where = origin(response.url)[1]
         if status == 404:
-            return DockertoolsError(f"{what}: {missing} (404 of {where}{said})")
+            return NotThere(f"{what}: {missing} (404 of {where}{said})")
         if status in (401, 403):
             return DockertoolsError(f"{what}: not allowed ({status} of {where}{said})")
         return DockertoolsError(f"{what}: {where} answers {status}{said}")
 
-    def _follow(self, method: str, url: str, headers: dict[str, str], body: bytes | None) -> Response:
+    def _follow(
+        self, method: str, url: str, headers: dict[str, str], body: Body, *, is_secret: bool = False
+    ) -> Response:
         for _ in range(MAX_REDIRECTS + 1):
             response = self._transport.request(method, url, headers, body)
             target = response.headers.get("Location")
-            # A body is sent to the one whom it is meant for, since it may hold a secret.
-            if response.status not in _REDIRECTS or not target or body is not None:
+            # With 301 to 303 a body is left out by some and sent by others; a secret is for the one that it is meant for.
+            is_followed = response.status in (_REDIRECTS if body is None and method in _READING else _SAME_METHOD)
+            if not is_followed or not target or is_secret:
                 return response
             response.close()
             following = joined(url, target)
             if origin(following) != origin(url):  # what we are is for the registry alone
                 headers = {name: value for name, value in headers.items() if name != "Authorization"}
-            if origin(url)[0] == "https" and origin(following)[0] != "https" and not self.insecure:
-                # Not the whole of it: what is signed for storage is a secret too.
-                raise DockertoolsError(f"{origin(url)[1]}: leads to {origin(following)[1]} without TLS: refused")
+            if origin(url)[0] == "https":
+                self._check_secure(following, origin(url)[1])
             url = following
         raise DockertoolsError(f"{origin(url)[1]}: more than {MAX_REDIRECTS} redirects")
+
+    def _check_secure(self, following: str, who: str) -> None:
+        """Raises DockertoolsError when a host that speaks TLS leads to one that does not."""
+        if origin(following)[0] != "https" and not self.insecure:
+            # Not the whole of it: what is signed for storage is a secret too.
+            raise DockertoolsError(f"{who}: leads to {origin(following)[1]} without TLS: refused")
 
     def _answer(self, challenges: tuple[Challenge, ...], access: Access, credential: Credential | None) -> str | None:
         by_scheme = {challenge.scheme: challenge for challenge in reversed(challenges)}
@@ -144,12 +173,14 @@ class Session:
 
     def _token(self, challenge: Challenge, access: Access, credential: Credential | None) -> str:
         secure = access.endpoint.scheme == "https" and not self.insecure
-        request = token_request(challenge, access.scope(), credential, secure=secure)
+        request = token_request(challenge, access.scopes(), credential, secure=secure)
         what = f"{origin(request.url)[1]} (tokens for {access.registry})"
 
         def attempt() -> str:
             method = "GET" if request.body is None else "POST"
-            with self._follow(method, request.url, dict(request.headers), request.body) as response:
+            with self._follow(
+                method, request.url, dict(request.headers), request.body, is_secret=request.body is not None
+            ) as response:
                 if response.status in (400, 401, 403):
                     raise self._not_let_in(access, credential, "")
                 if response.status != 200:

@@ -1,21 +1,32 @@
-"""One HTTP request and its answer: TLS, proxies and timeouts; no redirects, no credentials, no second try."""
+"""One HTTP request and its answer: TLS, proxies and timeouts; no redirects, no credentials, no second try.
+
+Connections are kept and used again: a push asks a registry a hundred small questions. One that was closed while nobody
+used it is no failure, so the request is made once more on a new one.
+"""
 
 import base64
 import http.client
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
+from threading import Lock
 from typing import Self
 from urllib.parse import unquote, urlsplit
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
 
 from dockertools_py import __version__
 from dockertools_py.errors import DockertoolsError, shown
+from dockertools_py.pack.verified import Buffer
 from dockertools_py.registry.remote import origin
 
 TIMEOUT = 60.0
 """Seconds without a byte after which a connection counts as dropped."""
+COMMIT_TIMEOUT = 300.0
+"""The same after a body was sent: a registry may copy a blob of gigabytes before it answers."""
+MAX_DRAINED = 64 << 10
+"""Bytes of an answer that are read to its end so that its connection can be used again."""
 USER_AGENT = f"dockertools-py/{__version__}"
 
 
@@ -25,6 +36,17 @@ class Transient(Exception):
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A body that is made while it is sent, anew for each try; `length` in bytes, None where nobody knows yet."""
+
+    chunks: Callable[[], Iterable[Buffer]]
+    length: int | None
+
+
+Body = bytes | Stream | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +76,9 @@ class Proxies:
 class Response:
     """Status, headers and body of an answer; to be closed, best by `with`."""
 
-    def __init__(self, connection: http.client.HTTPConnection, answer: http.client.HTTPResponse, url: str) -> None:
+    def __init__(self, answer: http.client.HTTPResponse, url: str, give_up: Callable[[bool], None]) -> None:
         self.url, self.status, self.headers = url, answer.status, answer.headers
-        self._connection, self._answer = connection, answer
+        self._answer, self._give_up = answer, give_up
 
     def __enter__(self) -> Self:
         return self
@@ -65,9 +87,16 @@ class Response:
         self.close()
 
     def close(self) -> None:
-        """Give the connection up."""
-        self._answer.close()
-        self._connection.close()
+        """Give the connection up, or back when all of the answer was read."""
+        answer = self._answer
+        try:
+            if not answer.isclosed() and answer.length is not None and answer.length <= MAX_DRAINED:
+                answer.read()
+        except (OSError, http.client.HTTPException):
+            pass  # who closes wants no more of it
+        is_whole = answer.isclosed()
+        answer.close()
+        self._give_up(is_whole and not answer.will_close)
 
     def read(self, size: int) -> bytes:
         """At most `size` bytes, empty at the end. Raises Transient when the connection drops."""
@@ -106,26 +135,50 @@ class Transport:
         self._proxies, self._timeout = proxies, timeout
         self._verify, self._ca_file = verify, ca_file
         self._context: ssl.SSLContext | None = None
+        self._idle: dict[tuple[str, str, int, str | None], list[http.client.HTTPConnection]] = {}
+        self._lock = Lock()
 
-    def request(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None) -> Response:
+    def request(self, method: str, url: str, headers: Mapping[str, str], body: Body = None) -> Response:
         """Ask once. Raises Transient for what a network does, DockertoolsError for what it will do again."""
         scheme, host, port = origin(url)
         parts = urlsplit(url)
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         own = {"User-Agent": USER_AGENT, **headers}
         proxy = self._proxies.choose(scheme, host, port)
-        connection = self._connection(scheme, host, port, proxy)
         if proxy and scheme == "http":
             target = f"http://{parts.netloc.rpartition('@')[2]}{target}"
             own |= {"Host": parts.netloc.rpartition("@")[2], **_proxy_authorization(proxy)}
-        try:
-            connection.request(method, target, body=body, headers=own)
-            return Response(connection, connection.getresponse(), url)
-        except BaseException as error:
+        place = (scheme, host, port, proxy)
+        while True:
+            connection = self._kept(place)
+            is_kept = connection is not None
+            connection = connection or self._connection(scheme, host, port, proxy)
+            try:
+                answer = _asked(connection, method, target, own, body)
+            except BaseException as error:
+                connection.close()
+                if is_kept and isinstance(error, _CLOSED):
+                    continue
+                if isinstance(error, _BodyFailed) and error.__cause__:
+                    raise error.__cause__ from None
+                if isinstance(error, (OSError, http.client.HTTPException, ValueError)):
+                    raise _told(error, host, port) from error
+                raise
+            return Response(answer, url, partial(self._give_up, place, connection))
+
+    def _kept(self, place: tuple[str, str, int, str | None]) -> http.client.HTTPConnection | None:
+        with self._lock:
+            idle = self._idle.get(place)
+            return idle.pop() if idle else None
+
+    def _give_up(
+        self, place: tuple[str, str, int, str | None], connection: http.client.HTTPConnection, is_usable: bool
+    ) -> None:
+        if not is_usable:
             connection.close()
-            if isinstance(error, (OSError, http.client.HTTPException, ValueError)):
-                raise _told(error, host, port) from error
-            raise
+            return
+        with self._lock:
+            self._idle.setdefault(place, []).append(connection)
 
     def _connection(self, scheme: str, host: str, port: int, proxy: str | None) -> http.client.HTTPConnection:
         if scheme == "http":
@@ -147,6 +200,50 @@ class Transport:
                 self._context.check_hostname = False
                 self._context.verify_mode = ssl.CERT_NONE
         return self._context
+
+
+class _BodyFailed(Exception):
+    """The body could not be made: no failure of the network, whatever its cause is."""
+
+
+_CLOSED = (BrokenPipeError, ConnectionResetError, http.client.BadStatusLine, ssl.SSLEOFError)
+"""RemoteDisconnected is one of them."""
+
+
+def _asked(
+    connection: http.client.HTTPConnection, method: str, target: str, headers: Mapping[str, str], body: Body
+) -> http.client.HTTPResponse:
+    """The answer, also one that comes before all of the body was sent: somebody is not let in, or sent elsewhere."""
+    own = dict(headers)
+    sent: bytes | Iterator[Buffer] | None = _marked(body.chunks()) if isinstance(body, Stream) else body
+    if isinstance(body, Stream) and body.length is not None:
+        own["Content-Length"] = str(body.length)
+    is_chunked = isinstance(body, Stream) and body.length is None
+    if is_chunked:
+        own["Transfer-Encoding"] = "chunked"
+    try:
+        connection.request(method, target, body=sent, headers=own, encode_chunked=is_chunked)
+    except (BrokenPipeError, ConnectionResetError) as error:
+        try:
+            return connection.getresponse()
+        except (OSError, http.client.HTTPException):
+            raise error from None
+    if isinstance(body, Stream) and connection.sock:
+        timeout = connection.sock.gettimeout()
+        connection.sock.settimeout(max(COMMIT_TIMEOUT, timeout or 0))
+        try:
+            return connection.getresponse()
+        finally:
+            if connection.sock:
+                connection.sock.settimeout(timeout)
+    return connection.getresponse()
+
+
+def _marked(chunks: Iterable[Buffer]) -> Iterator[Buffer]:
+    try:
+        yield from chunks
+    except Exception as error:
+        raise _BodyFailed from error
 
 
 def _told(error: Exception, host: str, port: int) -> Exception:

@@ -25,6 +25,7 @@ let
     runBuilder = import ./runBuilder.nix scope;
     baseImage = import ./baseImage.nix scope;
     blobs = import ./blobs.nix scope;
+    executable = import ./executable.nix scope;
     image = import ./image.nix scope;
     imageArguments = import ./imageArguments.nix scope;
     layerGroups = import ./layerGroups.nix scope;

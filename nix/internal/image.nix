@@ -7,9 +7,10 @@
 #                         for images on top of this one, see dockertoolsImage below
 #   stack                 derivations which describe its layers, the base's included: to be counted
 #   config                with what is inherited from images of ours; what a foreign base has is known only to the build
-{ runBuilder, names, program, python3, bash, zstdProgram, ... }:
+{ runBuilder, executable, names, zstdProgram, caFile, ... }:
 { name, tag, description, config, layers, stack ? [ description ], roots, copied, descriptions, rootDescriptions, bound, blobsFor, compressor, compressionLevel, meta, fileName ? names.baseName (names.lower name) }:
 let
+  inherit (builtins) concatMap unsafeDiscardStringContext;
   imageName = names.lower name;
   imageTag = if tag == null then names.hashOf description else tag;
   imageRef = "${imageName}:${imageTag}";
@@ -27,18 +28,14 @@ let
   archive = write ".tar" "archive";
 
   # An executable that runs the command line with some words, and with what it is given itself.
-  script = suffix: words: runBuilder {
-    name = "${suffix}-${fileName}";
-    verb = "script";
-    local = true;
-    spec = {
-      bash = "${bash}/bin/bash";
-      command = [ "${python3}/bin/python3" "-I" "-S" "-B" "${program.tool}/dockertools_py" ] ++ words;
-    };
-  };
+  script = suffix: arguments: executable { name = "${suffix}-${fileName}"; inherit arguments; };
   named = [ "--default-tag" imageRef "${description}" ];
   # A base may have layers in zstd, and engines are sent uncompressed ones.
   zstd = if zstdProgram == null then [ ] else [ "--zstd" zstdProgram ];
+  pushed =
+    (if compressor == "none" then [ ] else [ "--compressor" compressor "--level" (toString compressionLevel) ])
+    ++ concatMap (folder: [ "--blobs" (unsafeDiscardStringContext "${folder}") ]) (blobsFor { inherit compressor compressionLevel; })
+    ++ (if caFile == null then [ ] else [ "--ca-file" caFile ]);
 in
 archive // {
   inherit imageName imageTag imageRef config description layers;
@@ -51,6 +48,9 @@ archive // {
   load = script "load" ([ "load" ] ++ zstd ++ named);
   # … that does so and runs a container, whose arguments it is given.
   run = script "run" ([ "run" ] ++ zstd ++ named);
+  # … that sends what is missing to a registry. Layers compressed as the archive has them are taken where Nix has made them
+  # anyway: to push, none are built.
+  push = script "push" ([ "push" ] ++ zstd ++ pushed ++ [ "--default-reference" imageRef "${description}" ]);
   dockertoolsImage = {
     inherit description; # image.json and config.json
     inherit roots; # store paths whose closures are in it whole …

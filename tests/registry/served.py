@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from tests.registry.images import Content
+from tests.registry.images import Content, digest
 
 Fault = Callable[["Handler", bytes], None]
 """Answers a request in place of the right answer, which it is given."""
@@ -45,9 +45,19 @@ class Rules:
     """Of a token server, whose tokens alone are taken."""
     tokens: set[str] = field(default_factory=set)
     faults: dict[str, deque[Fault]] = field(default_factory=lambda: defaultdict(deque))
-    """By a part of the path; each is used once."""
+    """By a part of `METHOD path`; each is used once."""
     requests: list[Request] = field(default_factory=list)
     ranges: bool = True
+    uploads: dict[str, bytearray] = field(default_factory=dict)
+    """What has come of blobs so far, by the id of the upload."""
+    begun: int = 0
+    referrers: bool = False
+    """Whether it knows OCI 1.1's referrers."""
+    mounts: dict[str, bytes] = field(default_factory=dict)
+    """Blobs by `repository digest` that other repositories have."""
+    keeps: bool = False
+    """Whether connections stay open (HTTP/1.1)."""
+    connections: int = 0
     answer: Callable[[Request], tuple[int, dict[str, str], bytes]] | None = None
     """For a server that is no registry."""
 
@@ -63,6 +73,31 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self._served()
+
+    def do_HEAD(self) -> None:
+        self._served()
+
+    def do_PATCH(self) -> None:
+        self._served()
+
+    def do_PUT(self) -> None:
+        self._served()
+
+    def setup(self) -> None:
+        self.rules.connections += 1
+        super().setup()
+
+    def body(self) -> Iterator[bytes]:
+        """The rest of a request's body, as it comes."""
+        if self.headers.get("Transfer-Encoding") == "chunked":
+            while size := int(self.rfile.readline() or b"0", 16):
+                yield self.rfile.read(size)
+                self.rfile.readline()
+            self.rfile.readline()
+        left = int(self.headers.get("Content-Length", "0"))
+        while left and (data := self.rfile.read(min(left, 1 << 16))):
+            yield data
+            left -= len(data)
 
     def do_CONNECT(self) -> None:
         """As a proxy: bytes in both directions, whatever they mean."""
@@ -83,7 +118,16 @@ class Handler(BaseHTTPRequestHandler):
                     pairs[ready].sendall(data)
 
     def _served(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        body = b""
+        if self.command in ("PATCH", "PUT") and not self.rules.answer:
+            # A fault may be one in the middle of a body, so it comes before that was read.
+            for part, faults in self.rules.faults.items():
+                if part in f"{self.command} {self.path}" and faults:
+                    self.rules.requests.append(Request(self.command, self.path, dict(self.headers)))
+                    faults.popleft()(self, b"")
+                    self.close_connection = True
+                    return
+        body = b"".join(self.body())
         request = Request(self.command, self.path, dict(self.headers), body)
         self.rules.requests.append(request)
         if self.rules.answer:
@@ -93,10 +137,12 @@ class Handler(BaseHTTPRequestHandler):
             return
         data, media_type = self._found()
         for part, faults in self.rules.faults.items():
-            if part in self.path and faults:
+            if part in f"{self.command} {self.path}" and faults:
                 faults.popleft()(self, data or b"")
                 return
-        if data is None:
+        if self.command in ("POST", "PATCH", "PUT") or "/blobs/uploads/" in self.path:
+            self._pushed(request)
+        elif data is None:
             self.send(404, {}, json.dumps({"errors": [{"code": "UNKNOWN", "message": "it is unknown"}]}).encode())
         elif self.rules.ranges and (begin := self.headers.get("Range", "").removeprefix("bytes=").rstrip("-")):
             said = f"bytes {begin}-{len(data) - 1}/{len(data)}"
@@ -113,6 +159,7 @@ class Handler(BaseHTTPRequestHandler):
                 return False
         if self.rules.realm and given.removeprefix("Bearer ") not in self.rules.tokens:
             repository = self.path.removeprefix("/v2/").rsplit("/", 2)[0]
+            repository = repository.removesuffix("/blobs")
             scope = f"repository:{repository}:pull"
             self.send(
                 401,
@@ -121,6 +168,45 @@ class Handler(BaseHTTPRequestHandler):
             )
             return False
         return True
+
+    def _pushed(self, request: Request) -> None:
+        """Distribution spec 1.1, "Push"."""
+        rules, (base, _, name) = self.rules, request.path.partition("?")[0].rpartition("/")
+        if base.endswith("/manifests"):
+            media_type = request.headers["Content-Type"]
+            rules.content.add(request.body, media_type, *([] if ":" in name else [name]))
+            headers = {"Docker-Content-Digest": digest(request.body)}
+            subject = json.loads(request.body).get("subject")
+            self.send(201, headers | ({"OCI-Subject": subject["digest"]} if rules.referrers and subject else {}), b"")
+            return
+        if request.method == "POST":
+            mount = " ".join(request.query.get(key, [""])[0] for key in ("from", "mount"))
+            if mount in rules.mounts:
+                rules.content.blobs[mount.partition(" ")[2]] = rules.mounts[mount]
+                self.send(201, {}, b"")
+                return
+            rules.begun += 1
+            name = f"upload{rules.begun}"
+            rules.uploads[name] = bytearray()
+        if name not in rules.uploads:
+            self.send(404, {}, b'{"errors":[{"code":"BLOB_UPLOAD_UNKNOWN","message":"no such upload"}]}')
+            return
+        upload, headers = rules.uploads[name], {"Location": f"{base}/{name}?state={len(rules.requests)}"}
+        begin = request.headers.get("Content-Range", f"{len(upload)}-").partition("-")[0]
+        if int(begin) != len(upload):
+            self.send(416, headers | {"Range": f"0-{max(0, len(upload) - 1)}"}, b"")
+            return
+        upload += request.body
+        headers["Range"] = f"0-{max(0, len(upload) - 1)}"
+        if request.method != "PUT":
+            self.send(204 if request.method == "GET" else 202, headers, b"")
+            return
+        wanted = request.query["digest"][0]
+        if digest(bytes(upload)) != wanted:
+            self.send(400, {}, b'{"errors":[{"code":"DIGEST_INVALID","message":"digest did not match"}]}')
+            return
+        rules.content.blobs[wanted] = bytes(rules.uploads.pop(name))
+        self.send(201, {"Docker-Content-Digest": wanted}, b"")
 
     def _found(self) -> tuple[bytes | None, str]:
         kind, _, name = self.path.rpartition("/")
@@ -135,7 +221,8 @@ class Handler(BaseHTTPRequestHandler):
             if value:
                 self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
     def log_message(self, *_: Any) -> None:
         pass
@@ -151,7 +238,9 @@ class _Server(ThreadingHTTPServer):
 @contextmanager
 def served(rules: Rules, certificate: Path | None = None) -> Iterator[str]:
     """`127.0.0.1:PORT`, where the rules are obeyed; by TLS with a certificate."""
-    handler = type("RulesHandler", (Handler,), {"rules": rules})
+    handler = type(
+        "RulesHandler", (Handler,), {"rules": rules, "protocol_version": "HTTP/1.1" if rules.keeps else "HTTP/1.0"}
+    )
     server = _Server(("127.0.0.1", 0), handler)
     if certificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -201,3 +290,26 @@ def chunked(extra: bytes = b"") -> Fault:
 
 def redirected(to: str, number: int = 307) -> Fault:
     return lambda handler, _: handler.send(number, {"Location": to}, b"")
+
+
+def cut_after(count: int) -> Fault:
+    """The connection ends in the middle of a body, of which so much was kept."""
+
+    def fault(handler: Handler, _: bytes) -> None:
+        name = handler.path.partition("?")[0].rpartition("/")[2]
+        come = b""
+        for data in handler.body():
+            come += data
+            if len(come) >= count:
+                break
+        if name in handler.rules.uploads:
+            handler.rules.uploads[name] += come[:count]
+        handler.close_connection = True
+
+    return fault
+
+
+def forgotten(handler: Handler, _: bytes) -> None:
+    """The registry knows its uploads no more, as after a restart."""
+    handler.rules.uploads.clear()
+    handler.close_connection = True

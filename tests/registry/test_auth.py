@@ -57,19 +57,19 @@ def test_challenges_of_any_length_take_no_time() -> None:
 
 def test_token_requests() -> None:
     challenge = Challenge("bearer", {"realm": "https://t/x?a=b", "service": "a b"})
-    request = token_request(challenge, "repository:a/b:pull", None, secure=True)
+    request = token_request(challenge, ["repository:a/b:pull"], None, secure=True)
     assert request.url == "https://t/x?a=b&service=a+b&scope=repository%3Aa%2Fb%3Apull"
     assert request.headers == {} and request.body is None
     assert (
-        token_request(challenge, "s", Credential("u", "p"), secure=True).headers["Authorization"].startswith("Basic ")
+        token_request(challenge, ["s"], Credential("u", "p"), secure=True).headers["Authorization"].startswith("Basic ")
     )
-    by_token = token_request(challenge, "s", Credential("", "refresh", is_token=True), secure=True)
+    by_token = token_request(challenge, ["s"], Credential("", "refresh", is_token=True), secure=True)
     assert by_token.body and b"refresh_token=refresh" in by_token.body and "Authorization" not in by_token.headers
     for realm in ("", "t", "ftp://t/", "javascript:1", "https://", "http://["):
         with pytest.raises(DockertoolsError, match=r"^the registry names no server for tokens, but"):
-            token_request(Challenge("bearer", {"realm": realm}), "s", None, secure=True)
+            token_request(Challenge("bearer", {"realm": realm}), ["s"], None, secure=True)
     with pytest.raises(DockertoolsError, match=r"^the registry wants a token from http://t/, without TLS: refused$"):
-        token_request(Challenge("bearer", {"realm": "http://t/"}), "s", None, secure=True)
+        token_request(Challenge("bearer", {"realm": "http://t/"}), ["s"], None, secure=True)
 
 
 def test_answers_of_token_servers() -> None:

@@ -1,0 +1,142 @@
+"""`push`: get an image into registries, sending what is missing there."""
+
+import argparse
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+from dockertools_py.commands.image_argument import open_image
+from dockertools_py.commands.outgoing import outgoing
+from dockertools_py.commands.registry_options import add_registry_options, new_session, parse_size
+from dockertools_py.commands.transfers import Transfers
+from dockertools_py.errors import DockertoolsError, shown
+from dockertools_py.model.digest import Digest
+from dockertools_py.pack.compression import COMPRESSORS, check_level
+from dockertools_py.pack.image import Image
+from dockertools_py.pack.layer import BlobSource
+from dockertools_py.registry.cache import Cache
+from dockertools_py.registry.layers import LayerPush, Reuse, claimed_by
+from dockertools_py.registry.media_types import FORMATS
+from dockertools_py.registry.pusher import Pusher
+from dockertools_py.registry.pushing import Form, Shipment, Target, push_all, push_layers, targets_of
+from dockertools_py.registry.remote import RemoteImage
+from dockertools_py.registry.session import Session
+from dockertools_py.store.compressed import Compression
+from dockertools_py.store.description import read_blobs
+
+
+def run(arguments: list[str]) -> int:
+    """Prints each repository with the digest that the image has there; exit code 0 when all have it."""
+    options = _parser().parse_intermixed_args(arguments)
+    targets = targets_of(options.references or _own_name(options.default_reference), by_digest=options.by_digest)
+    form = Form(options.format, dict(map(_annotation, options.annotation)))
+    transfers = Transfers("push", events=options.json)
+    try:
+        session = new_session(options, transfers.say)
+        open_pusher = partial(Pusher, session, chunk=parse_size(options.chunk_size))
+        shipment = Push(options, session, open_pusher(targets[0].image), transfers, form).prepare(targets)
+        push_all(shipment, targets, open_pusher, transfers)
+        digest = shipment.graph.root().descriptor.digest
+        names = [f"{target.image.location()}@{digest}" for target in targets]
+        transfers.end(digest=str(digest), references=names)
+    finally:
+        transfers.stop()
+    if options.digest_file:
+        _write(options.digest_file, f"{digest}\n")
+    if not options.json:
+        print("\n".join(names))
+    return 0
+
+
+class Push:
+    """One call of `push`, as its options say."""
+
+    def __init__(
+        self, options: argparse.Namespace, session: Session, pusher: Pusher, transfers: Transfers, form: Form
+    ) -> None:
+        self._options, self._session, self._pusher = options, session, pusher
+        self._transfers, self._form = transfers, form
+        self._cores = os.cpu_count() or 1
+        chosen = options.compressor or "gz"
+        self._how = Compression(chosen, check_level(chosen, options.level), options.zstd)
+
+    def prepare(self, targets: Sequence[Target]) -> Shipment:
+        """The image with all its layers in the first repository."""
+        named = open_image(self._options.image, self._options.choose, self._options.zstd)
+        return self._image(named.image, targets)
+
+    def _image(self, image: Image, targets: Sequence[Target]) -> Shipment:
+        blobs = _stored_blobs(self._options.blobs)
+        layers = [outgoing(layer, self._how, blobs) for layer in image.layers]
+        push = LayerPush(self._pusher, self._reuse(image, targets), self._transfers, self._transfers.say, self._cores)
+        return push_layers(image, layers, push, self._form)
+
+    def _reuse(self, image: Image, targets: Sequence[Target]) -> Reuse:
+        options = self._options
+        looked_at = [RemoteImage.parse(text) for text in options.reuse]
+        first = targets[0]
+        own = [RemoteImage.parse(f"{first.image.location()}:{tag}") for tag in first.tags]
+        images = [] if options.no_reuse else [*own, *looked_at]
+        claimed = claimed_by(self._session, images, self._pusher, image.config.platform, self._transfers.say)
+        compressors = frozenset({options.compressor} if options.compressor else {"gz", "zstd"})
+        if options.format == "docker":
+            compressors -= {"zstd"}
+        cache = Cache.from_environment(os.environ)
+        return Reuse(claimed, cache, compressors, options.check_reused, options.zstd)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="dockertools-py push", description=__doc__)
+    add = parser.add_argument
+    add("image", metavar="IMAGE", type=Path, help="a description that Nix built, an archive or a layout")
+    add("references", metavar="REF", nargs="*", help="where to: [http://]REGISTRY/NAME[:TAG][@DIGEST]")
+    add("--default-reference", metavar="REF", default="", help="where no REF is given and this one names a registry")
+    add("--choose", metavar="NAME:TAG", help="which image, where there are several")
+    add("--compressor", choices=COMPRESSORS, help="for layers that are not compressed yet; gz if not given")
+    add("--level", type=int, help="of compression: 1 to 9 for gz, 1 to 19 for zstd")
+    add("--zstd", metavar="PROGRAM", help="for zstd, where Python is older than 3.14")
+    add("--blobs", metavar="FOLDER", type=Path, action="append", default=[], help="compressed layers, if it is there")
+    add("--reuse", metavar="REF", action="append", default=[], help="an image whose layers are known to be the same")
+    add("--no-reuse", action="store_true", help="look at no image that is there, not even at the tag's")
+    add("--check-reused", action="store_true", help="fetch layers that others pushed, and compare their diff_id")
+    add("--annotation", metavar="KEY=VALUE", action="append", default=[], help="of the manifest, or of the index")
+    add("--format", choices=FORMATS, default="oci", help="whose media types; %(default)s if not given")
+    add("--by-digest", action="store_true", help="set no tag")
+    add("--digest-file", metavar="FILE", type=Path, help="write the digest there")
+    add_registry_options(parser)
+    return parser
+
+
+def _own_name(reference: str) -> list[str]:
+    first, slash, _ = reference.partition("/")
+    if slash and ("." in first or ":" in first or first == "localhost"):
+        return [reference]
+    raise DockertoolsError("REF is missing: write where to push, as in registry.example.org/team/app:1")
+
+
+def _annotation(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise DockertoolsError(f"--annotation {shown(text)!r}: write KEY=VALUE")
+    return key, value
+
+
+def _stored_blobs(folders: Sequence[Path]) -> dict[Digest, BlobSource]:
+    """The compressed layers that Nix has built anyway: nothing is built for it."""
+    found: dict[Digest, BlobSource] = {}
+    for folder in folders:
+        with suppress(OSError):
+            found = {**read_blobs([folder]), **found}
+    return found
+
+
+def _write(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
+    try:
+        temporary.write_text(text)
+        temporary.rename(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise DockertoolsError(f"--digest-file {path}: {error.strerror}; the image was pushed") from error
