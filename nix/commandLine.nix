@@ -9,7 +9,7 @@
 pkgs:
 let
   scope = import ./internal {
-    inherit (pkgs) python3 bash;
+    inherit (pkgs) python3 bash coreutils;
     inherit (pkgs.python3) system;
     zstd = pkgs.zstd or null;
     scriptPath = [ ];
