@@ -19,6 +19,8 @@
 #   config            how a container is started (OCI image spec, config.md): the closure of all that it mentions is in the image
 #   layers            packages, or lists of them, that get layers of their own below the others; nothing of them at `/`
 #   extraCommands     a bash script that runs in the tree of `contents` and `copyToRoot`, as the build user
+#   users, groups     users and groups that the image has, by name: { app = { uid = 1000; }; }
+#   perms             modes, owners and capabilities: [ { path = "/var/lib/app"; mode = "0750"; uname = "app"; } ]
 #   created           a date like "1970-01-01T00:00:01Z"; never in a layer
 #   architecture      in Go's words, by default that of the packages; variant likewise
 #   uid, gid, mtime   of all files in the layers
@@ -32,9 +34,9 @@
 #
 # Example:
 #   build { name = "hello"; contents = [ hello ]; config.Cmd = [ "/bin/hello" ]; }
-scope@{ function ? "build", special ? { }, arguments, imageArguments, types, names, containerConfig, mentioned, platform, runBuilder, baseImage, blobs, files, image, layerGroups, layerShares, rootLayer, tarLayer, system, ... }:
+scope@{ function ? "build", special ? { }, arguments, imageArguments, types, names, containerConfig, mentioned, platform, runBuilder, baseImage, blobs, files, image, layerGroups, layerShares, owners, rootLayer, tarLayer, system, ... }:
 arguments.declare function
-(imageArguments.ofResult // {
+(imageArguments.ofResult // owners.parameters // {
   fromImage = { type = types.nullOr types.file; default = null; };
   fromImageName = { type = types.nullOr types.string; default = null; };
   inheritConfig = { type = types.inheritance; default = "all"; };
@@ -79,7 +81,14 @@ arguments.declare function
     links = ofTarballs "contents" ++ paths "contents" args.contents;
     copies = ofTarballs "copyToRoot" ++ paths "copyToRoot" args.copyToRoot;
     explicit = map (paths "layers") args.layers;
-    inConfig = mentioned config;
+    wanted = owners.make function {
+      inherit (args) users groups perms;
+      # nixpkgs' functions ask nobody.
+      user = if function == "build" then config.User or "" else "";
+      isAlone = base == null && links == [ ] && copies == [ ] && tarLayers == [ ] && args.extraCommands == "";
+      below = filter (one: one != null) (map (tarball: tarball.dockertoolsTarball.owners) tarballs.right);
+    };
+    inConfig = mentioned [ config (if wanted == null then [ ] else wanted.users) ];
     # Of what is copied the closure is needed, but the package itself only where something refers to it.
     copiedBelow = fromBase "copied" [ ];
     among = paths: let all = map plain paths; in path: builtins.elem (plain path) all;
@@ -90,7 +99,7 @@ arguments.declare function
       else filter (roots: roots != [ ]) (explicit ++ map (root: [ root ]) (links ++ copies ++ inConfig));
 
     baseBound = fromBase "bound" 0;
-    hasRoot = links != [ ] || copies != [ ] || args.extraCommands != "";
+    hasRoot = links != [ ] || copies != [ ] || args.extraCommands != "" || (wanted != null && (wanted.users ++ wanted.groups ++ wanted.perms) != [ ]);
     others = length tarLayers + (if hasRoot then 1 else 0);
     isNamed = args.maxLayers != null;
     room = (if isNamed then args.maxLayers else 125) - baseBound - others;
@@ -109,7 +118,7 @@ arguments.declare function
     counted =
       if base == null || (!(special ? counted) && (isNamed || room >= 1)) then null
       else { most = 125 - others; part = 1; inherit (base) stack; } // (special.counted or (_: { })) others;
-    root = if !hasRoot then [ ] else [ (rootLayer { inherit links copies mtime; owner = rootOwner; inherit (args) extraCommands keepContentsDirlinks; below = fromBase "rootDescriptions" [ ] ++ tarLayers; }) ];
+    root = if !hasRoot then [ ] else [ (rootLayer { inherit links copies mtime; owner = rootOwner; inherit (args) extraCommands keepContentsDirlinks; owners = wanted; below = fromBase "rootDescriptions" [ ] ++ tarLayers; }) ];
     layers = tarLayers ++ groupLayers ++ root;
 
     description = runBuilder {
@@ -126,8 +135,8 @@ arguments.declare function
       };
     };
   in
-  # Checked at once, though without a layer nobody compresses.
-  builtins.seq compressionLevel (image (special.names or { } // {
+  # Checked at once, though without a layer nobody compresses, and nobody looks at users.
+  builtins.seq compressionLevel (builtins.seq wanted (image (special.names or { } // {
     inherit (args) name tag meta;
     inherit description layers compressor compressionLevel;
     config = scope.inheritConfig (scope.inheritConfig.select args.inheritConfig (fromBase "config" { })) config;
@@ -140,4 +149,4 @@ arguments.declare function
     blobsFor = how:
       (if base == null then [ ] else base.blobsFor how)
       ++ concatMap (layer: blobs (how // { name = builtins.unsafeDiscardStringContext (layer.name or "layers"); descriptions = [ layer ]; })) layers;
-  })))
+  }))))

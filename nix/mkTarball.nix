@@ -9,6 +9,8 @@
 #   name              of the derivation; by default the first package's
 #   compressor        "gz", "zstd" or "none"
 #   compressionLevel  null: 4 for gz, 3 for zstd
+#   users, groups     users and groups, as of build
+#   perms             modes, owners and capabilities, as of build
 #   uid, gid, mtime   of all files
 #   meta              of the derivation
 #
@@ -17,9 +19,9 @@
 #
 # Example:
 #   mkTarball { drv = bash; }
-scope@{ arguments, types, runBuilder, names, files, zstdProgram, ... }:
+scope@{ arguments, types, runBuilder, names, files, mentioned, owners, zstdProgram, ... }:
 arguments.declare "mkTarball"
-{
+(owners.parameters // {
   drv = { type = types.nullOr types.package; default = null; };
   contents = { type = types.nullOr types.packages; default = null; };
   copyToRoot = { type = types.packages; default = [ ]; };
@@ -30,7 +32,7 @@ arguments.declare "mkTarball"
   gid = { type = types.natural; default = 0; };
   mtime = { type = types.natural; default = 1; };
   meta = { type = types.attrs; default = { }; };
-}
+})
   (args:
   let
     suffix = { gz = ".tar.gz"; zstd = ".tar.zst"; none = ".tar"; }.${args.compressor};
@@ -41,16 +43,17 @@ arguments.declare "mkTarball"
       else paths "drv" args.drv ++ paths "contents" args.contents;
     copies = paths "copyToRoot" args.copyToRoot;
     roots = links ++ copies;
+    wanted = owners.make "mkTarball" { inherit (args) users groups perms; };
     level = scope.compressionLevel "mkTarball" args.compressor args.compressionLevel;
   in
-  if roots == [ ] then arguments.fail "mkTarball" "`drv` is missing: write drv = a package, or contents = a list of them."
+  builtins.seq wanted (if roots == [ ] then arguments.fail "mkTarball" "`drv` is missing: write drv = a package, or contents = a list of them."
   else
     runBuilder
       {
         name = (if args.name != null then args.name else "${names.ofPath (builtins.head roots)}-root") + suffix;
         verb = "tarball";
-        graphs.closure = roots;
-        spec = {
+        graphs.closure = roots ++ mentioned (if wanted == null then [ ] else wanted.users);
+        spec = (if wanted == null then { } else { owners = wanted; }) // {
           inherit links copies level;
           copied = builtins.filter (path: !builtins.elem path links) copies;
           inherit (args) compressor mtime;
@@ -60,5 +63,5 @@ arguments.declare "mkTarball"
         forget = true;
         inherit (args) meta;
       } // {
-      dockertoolsTarball = { contents = links; copyToRoot = copies; };
-    })
+      dockertoolsTarball = { contents = links; copyToRoot = copies; owners = wanted; };
+    }))

@@ -38,4 +38,5 @@ def _shows(name: bytes, node: Node, other: Node, same_content: SameContent) -> b
 
 def _alike(one: Node, other: Node) -> bool:
     a, b = one.entry, other.entry
-    return (a.kind, a.mode, a.owner, a.size, a.link, a.device) == (b.kind, b.mode, b.owner, b.size, b.link, b.device)
+    mine = (a.kind, a.mode, a.owner, a.size, a.link, a.device, a.xattrs)
+    return mine == (b.kind, b.mode, b.owner, b.size, b.link, b.device, b.xattrs)

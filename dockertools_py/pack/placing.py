@@ -35,7 +35,7 @@ def place(entries: Iterable[Entry], tree: Tree, same: Callable[[Entry, Entry], b
                 f"/{shown(entry.name)}: the base's links make it /{shown(name)}, where something else is put already"
             )
     for name in list(placed):
-        _add_parents(name, placed, tree)
+        add_parents(name, placed, tree)
     return tuple(sorted(placed.values(), key=lambda entry: entry.name))
 
 
@@ -53,7 +53,8 @@ def _directory(name: bytes, tree: Tree, default: Entry) -> Entry:
     return node.entry if node is not None and node.is_directory() else default
 
 
-def _add_parents(name: bytes, placed: dict[bytes, Entry], tree: Tree) -> None:
+def add_parents(name: bytes, placed: dict[bytes, Entry], tree: Tree) -> None:
+    """Add the directories above `name` that `placed`, by names without a trailing `/`, does not have: as the tree has them."""
     mtime = placed[name].mtime
     while (name := name.rpartition(b"/")[0]) and name not in placed:
         default = Entry(name + b"/", Kind.DIRECTORY, 0o755, mtime=mtime)

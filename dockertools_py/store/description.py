@@ -100,10 +100,18 @@ def _write(path: Path, data: bytes) -> None:
 
 def _place_to_json(entry: Entry) -> list[Any]:
     names = (text.decode("utf-8", "surrogateescape") for text in (entry.name, entry.link))
-    return [entry.kind.value.decode(), *names, entry.mode, *entry.owner, entry.mtime, entry.size]
+    value = [entry.kind.value.decode(), *names, entry.mode, *entry.owner, entry.mtime, entry.size]
+    if entry.xattrs or entry.device != (0, 0):  # seldom
+        value += [entry.device, [(key, data.decode("latin-1")) for key, data in entry.xattrs]]
+    return value
 
 
 def _place_from_json(value: list[Any]) -> Entry:
-    kind, name, link, mode, uid, gid, mtime, size = value
+    kind, name, link, mode, uid, gid, mtime, size, *rest = value
     name, link = (text.encode("utf-8", "surrogateescape") for text in (name, link))
-    return Entry(name, Kind(kind.encode()), mode, Owner(uid, gid), mtime, size, link)
+    entry = Entry(name, Kind(kind.encode()), mode, Owner(uid, gid), mtime, size, link)
+    if rest:
+        device, xattrs = rest
+        texts = tuple((key, data.encode("latin-1")) for key, data in xattrs)
+        entry = entry._replace(device=(device[0], device[1]), xattrs=texts)
+    return entry

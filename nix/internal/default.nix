@@ -30,6 +30,7 @@ let
     imageArguments = import ./imageArguments.nix scope;
     layerGroups = import ./layerGroups.nix scope;
     layeredImage = import ./layeredImage.nix scope;
+    owners = import ./owners.nix scope;
     layerShares = import ./layerShares.nix;
     pulledImage = import ./pulledImage.nix scope;
     pulledArchive = import ./pulledArchive.nix scope;

@@ -1,6 +1,7 @@
-# The layer at `/`: the files of packages as links (`links`) or copies (`copies`), and what a script does to them.
-{ runBuilder, bash, scriptPath, ... }:
-{ links, copies, extraCommands, keepContentsDirlinks, owner, mtime, below }:
+# The layer at `/`: the files of packages as links (`links`) or copies (`copies`), what a script does to them, and last users,
+# groups, owners and modes (`owners`, of owners.nix; null: none).
+{ runBuilder, bash, scriptPath, zstdProgram, ... }:
+{ links, copies, extraCommands, keepContentsDirlinks, owner, mtime, below, owners ? null }:
 runBuilder {
   name = "root-layer";
   verb = "root";
@@ -9,5 +10,5 @@ runBuilder {
   } // (if keepContentsDirlinks then { } else { openLinks = true; }) // (if extraCommands == "" then { } else {
     bash = "${bash}/bin/bash";
     path = map (package: "${package.bin or package}/bin") ([ bash ] ++ scriptPath);
-  });
+  }) // (if owners == null then { } else { inherit owners; zstd = zstdProgram; });
 }

@@ -46,6 +46,18 @@ rec {
     rule = "a file (a package, or a path such as ./root.tar), or a list of them";
   };
 
+  # uid_t and gid_t, without the one that means none
+  id = between 0 4294967294;
+  mode = {
+    check = v: isString v && match "[0-7]{3,4}" v != null;
+    rule = "a string of 3 or 4 octal digits, such as \"0750\"";
+  };
+  named = {
+    check = v: isList v || (isAttrs v && !(v ? outPath));
+    rule = "a set by name, or a list of sets with `name`";
+  };
+  sets = { check = isList; rule = "a list of attribute sets"; };
+
   # As a list, whichever of the two was given.
   toList = v: if v == null then [ ] else if isList v then v else [ v ];
 }

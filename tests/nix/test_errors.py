@@ -25,11 +25,11 @@ FAKE = """
 
 BUILD = (
     "addTarball allowPlatformMismatch architecture compressionLevel compressor config contents copyToRoot created "
-    "extraCommands fromImage fromImageName fromImageTag gid inheritConfig keepContentsDirlinks layers maxLayers meta mtime "
-    "name tag uid variant"
+    "extraCommands fromImage fromImageName fromImageTag gid groups inheritConfig keepContentsDirlinks layers maxLayers meta "
+    "mtime name perms tag uid users variant"
 )
 MERGE = "allowOverride baseImage compressionLevel compressor config created image image1 image2 images meta name tag"
-TARBALL = "compressionLevel compressor contents copyToRoot drv gid meta mtime name uid"
+TARBALL = "compressionLevel compressor contents copyToRoot drv gid groups meta mtime name perms uid users"
 KEYS = (
     "ArgsEscaped AttachStderr AttachStdin AttachStdout Cmd CpuShares Domainname Entrypoint Env ExposedPorts Healthcheck "
     "Hostname Image Labels MacAddress Memory MemorySwap NetworkDisabled OnBuild OpenStdin Shell StdinOnce StopSignal "

@@ -1,0 +1,91 @@
+"""What lies below the layer at `/`: its tree outside the store, from the notes in descriptions, and what its files hold.
+
+Descriptions are small, so the tree costs little. Contents are asked for seldom (`/etc/passwd`, or a file that gets another
+owner), and only the layer that has one is opened.
+"""
+
+import os
+from collections.abc import Iterable
+from itertools import count
+from pathlib import Path
+
+from dockertools_py.errors import DockertoolsError, shown
+from dockertools_py.model.entry import Entry, Kind
+from dockertools_py.pack.draft import MAX_TEXT
+from dockertools_py.pack.layer import Layer
+from dockertools_py.pack.tree import Node, Tree
+from dockertools_py.store.description import read_layers, read_places
+from dockertools_py.store.open_tree import Opener, OpenTree
+from dockertools_py.store.opened_layer import OpenedLayer, open_layer
+
+
+class Below:
+    """The layers that `folders` describe, lowest first. `scratch`, which is not there yet, is for what is uncompressed."""
+
+    def __init__(self, folders: Iterable[Path], scratch: Path, zstd: str | None) -> None:
+        self.tree = Tree()
+        self._layers: list[Layer] = []
+        self._all: list[Layer] = []
+        self._opened: dict[int, tuple[OpenedLayer, dict[bytes, tuple[Entry, int]]]] = {}
+        self._scratch, self._zstd = scratch, zstd
+        self._copies = count()
+        self._whole: OpenTree | None = None
+        for folder in folders:
+            layers = read_layers(folder)
+            self._all += layers
+            for number, places in read_places(folder):
+                self._layers.append(layers[number])
+                self.tree.apply((entry, 0) for entry in places)
+
+    def read(self, node: Node) -> bytes:
+        """See pack.draft.Contents."""
+        if node.entry.data or not node.entry.size:
+            return node.entry.data
+        if node.entry.path:
+            return Path(os.fsdecode(node.entry.path)).read_bytes()
+        layer, entry, offset = self._find(node)
+        return b"".join(map(bytes, layer.content(entry, offset)))
+
+    def copied(self, node: Node) -> bytes:
+        """See pack.draft.Contents."""
+        layer, entry, offset = self._find(node)
+        path = self._folder("copied") / str(next(self._copies))
+        with path.open("xb") as file:
+            for chunk in layer.content(entry, offset):
+                file.write(chunk)
+        return os.fsencode(path)
+
+    def stored(self, name: bytes) -> bytes | None:
+        """See pack.draft.Contents. A base of any origin has its store in its layers; ours are read from the store itself."""
+        path = "/" + os.fsdecode(name)
+        if not any(path.startswith(have + "/") or path == have for layer in self._all for have in layer.store_paths):
+            if not os.path.isfile(path):
+                return None
+            with open(path, "rb") as file:
+                return file.read(MAX_TEXT + 1)
+        if self._whole is None:
+            self._whole = Opener(self._folder("whole") / "layers", self._zstd).open(self._all)
+        node = self._whole.tree.get(self._whole.tree.resolve(name))
+        if node is None or node.entry.kind is not Kind.FILE:
+            return None
+        return b"".join(map(bytes, self._whole.content(node))) if node.entry.size <= MAX_TEXT else bytes(MAX_TEXT + 1)
+
+    def _find(self, node: Node) -> tuple[OpenedLayer, Entry, int]:
+        """The layer that has the content of a node, and where in it."""
+        label = self._layers[node.origin].label()
+        if node.origin not in self._opened:
+            layer = open_layer(self._layers[node.origin], self._folder(str(node.origin)), self._zstd)
+            self._opened[node.origin] = layer, {entry.name: (entry, offset) for entry, offset in layer.members()}
+        layer, members = self._opened[node.origin]
+        name = node.entry.name
+        entry, offset = members.get(name, (None, 0))
+        if entry is not None and entry.kind is Kind.HARDLINK:
+            entry, offset = members.get(entry.link, (None, 0))
+        if entry is None or entry.kind is not Kind.FILE or entry.size != node.entry.size:
+            raise DockertoolsError(f"{label}: {shown(name)} is not in it as it was described")
+        return layer, entry, offset
+
+    def _folder(self, name: str) -> Path:
+        folder = self._scratch / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
