@@ -51,9 +51,10 @@ def merge_accounts(users: Iterable[User], groups: Iterable[Group], there: Mappin
         merging.begin(users, groups)
     for group in groups:
         merging.add_group(group)
+    fitting = [user for user in users if merging.fits(user)]
     # Before any user names the group of another one.
-    own = [merging.own_group(user) for user in users]
-    homes = [merging.add_user(user, gid) for user, gid in zip(users, own, strict=True)]
+    own = [merging.own_group(user) for user in fitting]
+    homes = [merging.add_user(user, gid) for user, gid in zip(fitting, own, strict=True)]
     if merging.issues:
         raise DockertoolsError("; ".join(merging.issues))
     return Accounts(
@@ -137,6 +138,17 @@ class _Merging:
             self._join(group.name, member)
         return None
 
+    def fits(self, user: User) -> bool:
+        """Whether name and number of a user are both new, or of one account."""
+        known, other = self.passwd.find(user.name), self.passwd.name_of(user.uid)
+        if known is not None and self.passwd.ids().get(user.name) != user.uid:
+            self._conflict(f"users.{user.name}.uid is {user.uid}", f"`{user.name}` has {shown(known[2])}", PASSWD, ID)
+        elif known is None and other is not None:
+            self._conflict(f"users.{user.name}.uid is {user.uid}", f"that is `{shown(other)}`", PASSWD, NAME)
+        else:
+            return True
+        return False
+
     def own_group(self, user: User) -> int | None:
         """The id of the primary group of a user who names none; it is made where need be."""
         if user.group is not None:
@@ -163,19 +175,14 @@ class _Merging:
 
     def add_user(self, user: User, gid: int | None) -> Home | None:
         """Add a user whose primary group is `gid`, or the one that it names; the home to make for it."""
-        uid, known = self.passwd.ids().get(user.name), self.passwd.find(user.name)
-        other = self.passwd.name_of(user.uid)
         if gid is None:
             gid = self.group.ids().get(user.group or "")
             if gid is None:
                 self._missing(f"users.{user.name}.group", user.group or "")
                 return None
-        if known is not None and uid != user.uid:
-            self._conflict(f"users.{user.name}.uid is {user.uid}", f"`{user.name}` has {shown(known[2])}", PASSWD, ID)
+        if not self.fits(user):
             return None
-        if known is None and other is not None:
-            self._conflict(f"users.{user.name}.uid is {user.uid}", f"that is `{shown(other)}`", PASSWD, NAME)
-            return None
+        known = self.passwd.find(user.name)
         if known is not None and known[3:4] != [str(gid)]:
             what = f"users.{user.name} would have the primary group {gid}"
             self._conflict(
