@@ -1,5 +1,6 @@
 """What must be added to one image to get the tree of another."""
 
+from dataclasses import replace
 from functools import partial
 
 from dockertools_py.derivations.attributes import Attributes
@@ -8,7 +9,8 @@ from dockertools_py.errors import DockertoolsError
 from dockertools_py.formats.output import new_file
 from dockertools_py.pack.delta import Delta, delta
 from dockertools_py.pack.image import Image
-from dockertools_py.pack.layer import STORE_MTIME
+from dockertools_py.pack.layer import EVERYTHING, STORE_MTIME
+from dockertools_py.pack.layer_content import STORE, store_path
 from dockertools_py.pack.tree import Node
 from dockertools_py.store.description import read_image, write_layers, write_places
 from dockertools_py.store.open_tree import Opener, OpenTree
@@ -52,8 +54,16 @@ def _write_layer(attributes: Attributes, found: Delta, new: OpenTree, images: tu
     brought = images[1].store_paths() - images[0].store_paths()
     by = f"delta: {len(found.members)} entries, {len(found.gone)} removed"
     layer = write_layer(attributes.out / "layer.tar", new.tar(members), brought, by)
-    write_layers(attributes.out, [layer])
+    write_layers(attributes.out, [replace(layer, hidden=_hidden(found, images))])
     write_places(attributes.out, [places(members)])
+
+
+def _hidden(found: Delta, images: tuple[Image, Image]) -> tuple[str, ...]:
+    """The store paths that the layer hides: of the first image, and of others that may be stacked below it."""
+    there = images[0].store_paths()
+    there |= {store_path(name) for name in found.gone if name.startswith(STORE)}
+    there |= {EVERYTHING for name in found.gone if name in (b"nix", b"nix/store")}
+    return tuple(sorted(there - images[1].store_paths()))
 
 
 def _same_content(old: OpenTree, new: OpenTree, one: Node, other: Node) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 from dockertools_py.derivations.attributes import Attributes
 from dockertools_py.errors import DockertoolsError
 from dockertools_py.model.references_graph import ReferencesGraph, store_path_of
-from dockertools_py.pack.layer import PathsSource
+from dockertools_py.pack.layer import PathsSource, shown_paths
 from dockertools_py.pack.planner import plan
 from dockertools_py.store.describe import describe_all
 from dockertools_py.store.description import read_layers, write_layers
@@ -24,9 +24,7 @@ def build(attributes: Attributes) -> None:
     spec, graphs = attributes.spec, attributes.graphs
     closure, below = graphs["closure"], graphs.get("belowClosure", ReferencesGraph({}))
     only_copied = closure.union(below).unreferenced(map(store_path_of, spec["copied"]))
-    there = {
-        path for folder in attributes.paths("below") for layer in read_layers(folder) for path in layer.store_paths
-    }
+    there = shown_paths(layer for folder in attributes.paths("below") for layer in read_layers(folder))
     there |= below.paths.keys() - below.unreferenced(map(store_path_of, spec["copiedBelow"]))
     own = closure.without(there | only_copied)
     groups = plan(own, map(store_path_of, spec["roots"]), _budget(spec["budget"]))

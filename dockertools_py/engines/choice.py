@@ -15,7 +15,9 @@ from dockertools_py.engines.programs import answer
 from dockertools_py.engines.record import Record
 from dockertools_py.errors import DockertoolsError, shown
 
-FORMS = "docker, docker:CONTEXT, podman, containerd, k3s, kind, kind:CLUSTER, unix:///SOCKET, tcp://HOST:PORT or ssh://HOST"
+FORMS = (
+    "docker, docker:CONTEXT, podman, containerd, k3s, kind, kind:CLUSTER, unix:///SOCKET, tcp://HOST:PORT or ssh://HOST"
+)
 CONTAINERD_SOCKET = "/run/containerd/containerd.sock"
 K3S_SOCKET = "/run/k3s/containerd/containerd.sock"
 KUBERNETES = "k8s.io"
@@ -140,7 +142,9 @@ def _nodes(cluster: str, choice: Choice) -> list[Engine]:
     rows = [line.split() for line in answer([program, "ps", "--filter", label, "--format", role]).decode().splitlines()]
     names = [row[0] for row in rows if row and row[1:] != ["external-load-balancer"]]
     if not names:
-        raise DockertoolsError(f"--to kind: no running node of a cluster {shown(cluster)}; `kind get clusters` lists them")
+        raise DockertoolsError(
+            f"--to kind: no running node of a cluster {shown(cluster)}; `kind get clusters` lists them"
+        )
     ctr = ["ctr", *_options(choice, KUBERNETES)]
     return [
         Containerd([program, "exec", name, *ctr], f"kind node {name}", [program, "exec", "--interactive", name, *ctr])

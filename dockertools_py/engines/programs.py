@@ -67,9 +67,7 @@ def feed(command: Sequence[str], write_archive: WriteArchive) -> None:
             raise Refused(_text(out) or f"exit code {code}")
 
 
-def _started(
-    command: Sequence[str], stdin: int, out: BinaryIO, errors: BinaryIO
-) -> "subprocess.Popen[bytes]":
+def _started(command: Sequence[str], stdin: int, out: BinaryIO, errors: BinaryIO) -> "subprocess.Popen[bytes]":
     try:
         return subprocess.Popen(command, stdin=stdin, stdout=out, stderr=errors, bufsize=0)
     except FileNotFoundError as error:

@@ -25,7 +25,7 @@ from dockertools_py.pack.bundle import CONTAINERD_NAME, REF_NAME, blob_name
 from dockertools_py.pack.decompression import MAGIC_SIZE, compressor_of, decompress
 from dockertools_py.pack.image import Image
 from dockertools_py.pack.layer import BlobSource, Layer
-from dockertools_py.pack.layer_content import LayerContent, content_of, whole_paths
+from dockertools_py.pack.layer_content import LayerContent, content_of, hidden_paths, whole_paths
 from dockertools_py.pack.tar_reader import ChunkStream, FileStream, members
 from dockertools_py.pack.verified import Buffer
 
@@ -138,7 +138,7 @@ def read_layer(reader: Reader, name: str, zstd: str | None = None) -> tuple[Laye
     _check_named_digest(what, name, read.digest)
     source = BlobSource(str(path), offset, size, read.digest, LAYER_OF_COMPRESSOR[compressor])
     (paths,) = whole_paths([read.content])
-    return Layer(read.diff_id, read.size, source, paths, f"tar: {name}"), read.content
+    return Layer(read.diff_id, read.size, source, paths, f"tar: {name}", hidden_paths(read.content)), read.content
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from dockertools_py.model import container_config
 from dockertools_py.model.container_config import ContainerConfig
 from dockertools_py.model.digest import Digest
 from dockertools_py.model.image_config import History, ImageConfig
-from dockertools_py.pack.layer import Layer, PathsSource
+from dockertools_py.pack.layer import Layer, PathsSource, shown_paths
 
 MAX_LAYERS = 125
 """More fail with `max depth exceeded` on every Docker that mounts overlayfs by itself (20.10 to 28 measured)."""
@@ -41,8 +41,8 @@ class Image:
         return Digest.of(self.config.to_bytes())
 
     def store_paths(self) -> set[str]:
-        """All store paths that are whole in some layer."""
-        return {path for layer in self.layers for path in layer.store_paths}
+        """All store paths that are whole at the top."""
+        return shown_paths(self.layers)
 
     def append(self, layers: Iterable[Layer], created: str) -> "Image":
         """With further layers on top, and an entry of history for each. Raises DockertoolsError over MAX_LAYERS."""
@@ -76,7 +76,8 @@ def merge_layers(images: Sequence[Image], *, last_wins: bool = False) -> tuple[t
     """The layers of all images, left to right, each once; with the store paths of each that lie below it already.
 
     A layer that brings nothing new is left out. A layer whose second part is not empty holds paths twice: the caller
-    describes it again without them, the only case in which composing makes bytes anew.
+    describes it again without them, the only case in which composing makes bytes anew. What a layer of one image hides of
+    another's store paths comes again at the end.
 
     That each layer is there once may change what a path shows, where something between says otherwise: whoever does not
     compare wants `last_wins`. Then only a base that images share is not put on top again, the same first layers.
@@ -84,18 +85,38 @@ def merge_layers(images: Sequence[Image], *, last_wins: bool = False) -> tuple[t
     merged: list[tuple[Layer, frozenset[str]]] = []
     have_layers: set[Digest] = set()
     have_paths: set[str] = set()
+
+    def add(layer: Layer, twice: frozenset[str] = frozenset()) -> None:
+        nonlocal have_paths
+        merged.append((layer, twice))
+        have_layers.add(layer.diff_id)
+        have_paths = shown_paths([layer], have_paths)
+
     for number, image in enumerate(images):
         shared = max((_common(image, other) for other in images[:number]), default=0)
         for depth, layer in enumerate(image.layers):
             paths = frozenset(layer.store_paths)
-            only_paths = bool(paths) and isinstance(layer.source, PathsSource)
-            is_there = layer.diff_id in have_layers and (only_paths or depth < shared or not last_wins)
-            if is_there or (only_paths and paths <= have_paths):
-                continue
-            merged.append((layer, paths & have_paths if only_paths else frozenset()))
-            have_layers.add(layer.diff_id)
-            have_paths |= paths
+            if _is_of_paths(layer):
+                if not paths <= have_paths:
+                    add(layer, paths & have_paths)
+            elif layer.diff_id not in have_layers or (last_wins and depth >= shared):
+                add(layer)
+    missing = {path for image in images for path in image.store_paths()} - have_paths
+    for layer in (layer for image in images for layer in image.layers if _is_of_paths(layer)):
+        paths = frozenset(layer.store_paths)
+        if paths & missing:
+            add(layer, paths - missing)
+            missing -= paths
+    if missing and not last_wins:
+        raise DockertoolsError(
+            f"mergeImages: {min(missing)} of one image is hidden by a layer of another, and is in a layer that cannot be "
+            "split: put the image that hides it first"
+        )
     return tuple(merged)
+
+
+def _is_of_paths(layer: Layer) -> bool:
+    return bool(layer.store_paths) and isinstance(layer.source, PathsSource)
 
 
 def _common(image: Image, other: Image) -> int:

@@ -4,7 +4,7 @@ A layer of store paths is never written down: its source says how to make its by
 say (a script's result, a foreign tar) is a blob in a file. Sources are values; `store.produce` makes bytes of them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -99,13 +99,16 @@ class Layer:
     store_paths: tuple[str, ...]
     created_by: str
     """For the image's history."""
+    hidden: tuple[str, ...] = ()
+    """Store paths of the layers below that are not whole any more; EVERYTHING for all of them."""
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         """From a description."""
         source = source_from_json(value["source"])
         paths = source.paths if isinstance(source, PathsSource) else tuple(value["storePaths"])
-        return cls(Digest.parse(value["diffId"]), value["size"], source, paths, value["createdBy"])
+        hidden = tuple(value.get("hidden", ()))
+        return cls(Digest.parse(value["diffId"]), value["size"], source, paths, value["createdBy"], hidden)
 
     def to_json(self) -> dict[str, Any]:
         """As in a description."""
@@ -115,7 +118,9 @@ class Layer:
             "source": self.source.to_json(),
             "createdBy": self.created_by,
         }
-        return value if isinstance(self.source, PathsSource) else value | {"storePaths": list(self.store_paths)}
+        if not isinstance(self.source, PathsSource):
+            value["storePaths"] = list(self.store_paths)
+        return value | {"hidden": list(self.hidden)} if self.hidden else value
 
     def named(self, created_by: str) -> "Layer":
         """The same layer with another line in the history."""
@@ -124,6 +129,18 @@ class Layer:
     def label(self) -> str:
         """How errors and tables name this layer."""
         return f"layer {self.diff_id.hex[:12]} ({self.created_by})"
+
+
+EVERYTHING = "*"
+
+
+def shown_paths(layers: Iterable[Layer], below: Iterable[str] = ()) -> set[str]:
+    """The store paths that are whole at the top of `layers`, lowest first, which lie on top of the paths `below`."""
+    shown = set(below)
+    for layer in layers:
+        shown = set() if EVERYTHING in layer.hidden else shown.difference(layer.hidden)
+        shown.update(layer.store_paths)
+    return shown
 
 
 NAMES_IN_HISTORY = 3

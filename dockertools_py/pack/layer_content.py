@@ -11,11 +11,10 @@ from dataclasses import dataclass
 
 from dockertools_py.model.entry import Entry, Kind
 from dockertools_py.model.whiteout import hides
+from dockertools_py.pack.layer import EVERYTHING
 
-_STORE = b"nix/store/"
-_ALL_ABOVE = (b"", b"nix/", b"nix", b"nix/store", _STORE)
-
-EVERYTHING = "*"
+STORE = b"nix/store/"
+_ALL_ABOVE = (b"", b"nix/", b"nix", b"nix/store", STORE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,21 +40,26 @@ def content_of(entries: Iterable[Entry]) -> LayerContent:
     for entry in entries:
         folder, slash, last = entry.name.rstrip(b"/").rpartition(b"/")
         gone = hides(folder + slash, last)
-        if gone is not None and (gone in _ALL_ABOVE or gone.startswith(_STORE)):
+        if gone is not None and (gone in _ALL_ABOVE or gone.startswith(STORE)):
             hidden.add(EVERYTHING if gone in _ALL_ABOVE else store_path(gone))
         elif entry.name.rstrip(b"/") in (b"nix", b"nix/store") and entry.kind is not Kind.DIRECTORY:
             hidden.add(EVERYTHING)
         if is_place(entry):
             # Of a file in the store another name: by itself a file.
-            into_store = entry.kind is Kind.HARDLINK and entry.link.startswith(_STORE)
+            into_store = entry.kind is Kind.HARDLINK and entry.link.startswith(STORE)
             places.append(entry._replace(kind=Kind.FILE, link=b"") if into_store else entry)
         elif gone is None:
             path = store_path(entry.name)
             prints[path] = prints.get(path, 0) ^ _fingerprint(entry)
-            if folder + slash == _STORE:
+            if folder + slash == STORE:
                 own.add(path)
     whole = {path: fingerprint for path, fingerprint in prints.items() if path in own}
     return LayerContent(whole, frozenset(prints.keys() - own), frozenset(hidden), tuple(places))
+
+
+def hidden_paths(content: LayerContent) -> tuple[str, ...]:
+    """The store paths of layers below that are not whole any more with this layer on top."""
+    return tuple(sorted(content.hidden | content.touched))
 
 
 def whole_paths(contents: Sequence[LayerContent]) -> list[tuple[str, ...]]:
@@ -79,12 +83,12 @@ def whole_paths(contents: Sequence[LayerContent]) -> list[tuple[str, ...]]:
 
 def is_place(entry: Entry) -> bool:
     """Whether an entry is outside the store; the store's own folder is, what is in it is not."""
-    return not entry.name.startswith(_STORE) or len(entry.name) == len(_STORE)
+    return not entry.name.startswith(STORE) or len(entry.name) == len(STORE)
 
 
 def store_path(name: bytes) -> str:
     """The store path that a member's name lies in."""
-    return "/nix/store/" + name[len(_STORE) :].partition(b"/")[0].decode("utf-8", "backslashreplace")
+    return "/nix/store/" + name[len(STORE) :].partition(b"/")[0].decode("utf-8", "backslashreplace")
 
 
 def _fingerprint(entry: Entry) -> int:

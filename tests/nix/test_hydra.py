@@ -54,10 +54,7 @@ def jobs(nix: Nix, stand_in: Path) -> list[dict[str, Any]]:
 
 def test_every_example_has_its_jobs_on_every_system(jobs: list[dict[str, Any]]) -> None:
     wanted = [
-        f"{name}.{job}.{system}"
-        for name in EXAMPLES
-        for job in ("archive", "layout", "check")
-        for system in SYSTEMS
+        f"{name}.{job}.{system}" for name in EXAMPLES for job in ("archive", "layout", "check") for system in SYSTEMS
     ] + [f"dockertools-py.program.{system}" for system in SYSTEMS]
     assert sorted(job["attr"] for job in jobs) == sorted([*wanted, "release"])
     for job in jobs[:-1]:
@@ -95,7 +92,17 @@ def test_restricted_evaluation(nix: Nix, stand_in: Path, jobs: list[dict[str, An
 
 def test_nixpkgs_is_found_where_nobody_names_it(nix: Nix, stand_in: Path, jobs: list[dict[str, Any]]) -> None:
     body = f"({WALK}) (import {nix.checkout}/nix/hydra.nix {{ }})"
-    command = ["nix-instantiate", "--eval", "--strict", "--json", "--read-write-mode", "-I", f"nixpkgs={stand_in}", "-E", body]
+    command = [
+        "nix-instantiate",
+        "--eval",
+        "--strict",
+        "--json",
+        "--read-write-mode",
+        "-I",
+        f"nixpkgs={stand_in}",
+        "-E",
+        body,
+    ]
     assert json.loads(nix.run(*command).stdout) == jobs
 
 

@@ -28,7 +28,7 @@ BUILDS = {
     "one": 'hydraProducts { inherit image; releaseName = "app@2"; }',
     "zstd": 'hydraProducts { image = image.override { compressor = "zstd"; }; }',
     "zstd-archive": 'image.override { compressor = "zstd"; }',
-    "merged": "hydraProducts { image = mergeImages { name = \"m\"; images = [ image image ]; }; }",
+    "merged": 'hydraProducts { image = mergeImages { name = "m"; images = [ image image ]; }; }',
 }
 # As in Hydra's src/hydra-queue-runner/build-result.cc
 PRODUCT = re.compile(r'([a-zA-Z0-9_-]+)\s+([a-zA-Z0-9_-]+)\s+("[^"]+"|[^\s<>"]+)(\s+([^\s<>]+))?')
@@ -99,7 +99,9 @@ def test_a_job_alone_offers_an_archive(nix: Nix, built: Outputs) -> None:
 
 
 def test_release_name(built: Outputs) -> None:
-    names = {name: (built[name] / "nix-support/hydra-release-name").read_text() for name in ("products", "one", "merged")}
+    names = {
+        name: (built[name] / "nix-support/hydra-release-name").read_text() for name in ("products", "one", "merged")
+    }
     tag = open_image(products(built["merged"])[0][2]).names[0].partition(":")[2]
     assert names == {"products": "app-1.0\n", "one": "app@2\n", "merged": f"m-{tag}\n"}
 

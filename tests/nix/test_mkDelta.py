@@ -25,6 +25,8 @@ PRELUDE = """
     name = "App"; contents = [ bash b ]; copyToRoot = [ (writeTextDir "swap" "x") (v "2") ]; config.Env = [ "V=2" ];
   };
   delta = mkDelta { fromImage = first; toImage = second; };
+  of-a = build { name = "of-a"; layers = [ a ]; };
+  merged = images: exportImage { fromImage = mergeImages { name = "merged"; tag = "1"; inherit images; }; };
 """
 
 BUILDS = {
@@ -38,6 +40,8 @@ BUILDS = {
     "exported": "exportImage { fromImage = delta; }",
     "wanted": "exportImage { fromImage = second; }",
     "before": "exportImage { fromImage = first; }",
+    "merged": "merged [ delta of-a ]",
+    "merged-before": "merged [ of-a delta ]",
     "child": 'exportImage { fromImage = build { name = "child"; fromImage = delta; contents = [ b a ]; }; }',
 }
 
@@ -114,3 +118,12 @@ def test_as_a_user_would_remove(built: Outputs, tmp_path: Path) -> None:
     with built["removed"].open("rb") as listed:
         done = subprocess.run(["xargs", "-0", "-n1", "echo", "rm"], stdin=listed, capture_output=True, check=True)
     assert done.stdout.splitlines() == [b"rm " + name for name in names]
+
+
+@pytest.mark.parametrize("name", ["merged", "merged-before"])
+def test_what_it_hides_is_there_where_another_image_has_it(built: Outputs, name: str) -> None:
+    exported, found = (set(open_tar(built[tar]).names) for tar in ("exported", name))
+    of_a = {path for path in found if path.startswith("nix/store/") and path.endswith("/etc/a")}
+    assert len(of_a) == 1
+    assert not of_a & exported
+    assert exported < found

@@ -36,6 +36,12 @@ def foreign(*names: str) -> Layer:
     return Layer(digest, 1024, BlobSource("f", 0, 1, digest), tuple(map(path, names)), "foreign")
 
 
+def hiding(*names: str, bringing: tuple[str, ...] = ()) -> Layer:
+    """A stored layer that hides store paths of what is below; `*` for all."""
+    hidden = tuple(name if name == "*" else path(name) for name in names)
+    return replace(foreign(*bringing, "of " + " ".join(names)), store_paths=tuple(map(path, bringing)), hidden=hidden)
+
+
 def image(*layers: Layer) -> Image:
     return EMPTY.append(layers, CREATED)
 
@@ -104,6 +110,40 @@ def test_a_stored_layer_is_kept_whatever_lies_below() -> None:
     # It may hold more than store paths.
     assert merged(image(layer("a")), image(foreign("a"))) == [(["a"], []), (["a"], [])]
     assert merged(image(foreign("a")), image(layer("a"), layer("b"))) == [(["a"], []), (["b"], [])]
+
+
+def test_what_a_layer_hides_is_not_there() -> None:
+    one = image(layer("a", "b"), hiding("a", bringing=("c",)))
+    assert one.store_paths() == {path("b"), path("c")}
+    assert image(layer("a"), hiding("*"), layer("b")).store_paths() == {path("b")}
+    assert image(layer("a"), hiding("a"), layer("a")).store_paths() == {path("a")}
+    described = Image.from_json(one.config.to_bytes(), json.loads(json.dumps(one.to_json())))
+    assert described == one
+
+
+def test_a_path_that_one_image_hides_comes_with_the_next() -> None:
+    one = image(layer("a", "b"), hiding("a"))
+    assert merged(one, image(layer("a", "b"), layer("c"))) == [
+        (["a", "b"], []),
+        ([], []),
+        (["a", "b"], ["b"]),
+        (["c"], []),
+    ]
+    assert merged(one, image(layer("b"))) == [(["a", "b"], []), ([], [])]
+
+
+def test_a_path_that_the_next_image_hides_comes_again() -> None:
+    first, second = image(layer("a"), layer("b", "c")), image(layer("b"), hiding("b", "a"))
+    assert merged(first, second) == [(["a"], []), (["b", "c"], []), ([], []), (["a"], []), (["b", "c"], ["c"])]
+    # Of a layer that holds more than store paths only the whole could come again.
+    with pytest.raises(DockertoolsError) as caught:
+        merged(image(foreign("a")), image(layer("b"), hiding("a")))
+    assert str(caught.value) == (
+        f"mergeImages: {path('a')} of one image is hidden by a layer of another, and is in a layer that cannot be split: "
+        "put the image that hides it first"
+    )
+    assert merged(image(layer("b"), hiding("a")), image(foreign("a")))[-1] == (["a"], [])
+    assert len(merge_layers([image(foreign("a")), image(hiding("a"))], last_wins=True)) == 2
 
 
 @pytest.mark.parametrize(
