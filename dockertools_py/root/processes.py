@@ -1,0 +1,113 @@
+"""What calls tell of a process itself: who it is, what it executes, which root it has."""
+
+import errno
+import os
+import struct
+
+from dockertools_py.model.entry import Kind
+from dockertools_py.root.files import Answer, Arguments, fail
+from dockertools_py.root.identity import ROOT, Identities, ask, change, check_group_count, parse_groups
+from dockertools_py.root.kernel import AT_FDCWD
+from dockertools_py.root.paths import Paths
+from dockertools_py.root.records import S_ISGID, S_ISUID, S_IXGRP, Pinned, Records
+from dockertools_py.root.table import Recorded
+
+_ANYBODY_EXECUTES = 0o111
+_ASKING = ("getuid", "geteuid", "getgid", "getegid")
+_SETTING = ("setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setfsuid", "setfsgid")
+
+
+class Processes:
+    """Answers the calls about ids, execve and chroot."""
+
+    def __init__(self, records: Records, identities: Identities, paths: Paths) -> None:
+        self._records, self._identities, self._paths = records, identities, paths
+
+    def answers(self) -> dict[str, Answer]:
+        """By the name of the call."""
+
+        def asking(call: str) -> Answer:
+            return lambda pid, _: ask(self._identities.of(pid), call)
+
+        def setting(call: str) -> Answer:
+            return lambda pid, a: self._change(pid, call, a)
+
+        return {
+            **{call: asking(call) for call in _ASKING},
+            **{call: setting(call) for call in _SETTING},
+            "getresuid": lambda pid, a: self._tell_three(pid, self._identities.of(pid).user, a),
+            "getresgid": lambda pid, a: self._tell_three(pid, self._identities.of(pid).group, a),
+            "getgroups": self._get_groups,
+            "setgroups": self._set_groups,
+            "execve": lambda pid, a: self._execute(pid, AT_FDCWD, a[0], 0),
+            "execveat": lambda pid, a: self._execute(pid, a[0], a[1], a[4]),
+            "chroot": self._chroot,
+        }
+
+    def _change(self, pid: int, call: str, a: Arguments) -> int:
+        who, result = change(self._identities.of(pid), call, a)
+        self._identities.set(pid, who)
+        return result
+
+    def _tell_three(self, pid: int, ids: tuple[int, ...], a: Arguments) -> int:
+        for address, number in zip(a, ids[:3], strict=False):
+            self._paths.memory.write(pid, address, struct.pack("=I", number))
+        return 0
+
+    def _get_groups(self, pid: int, a: Arguments) -> int:
+        groups = self._identities.of(pid).groups
+        size = a[0] & 0xFFFFFFFF
+        if size:
+            if size < len(groups) or size >> 31:
+                raise fail(errno.EINVAL)
+            if groups:
+                self._paths.memory.write(pid, a[1], struct.pack(f"={len(groups)}I", *groups))
+        return len(groups)
+
+    def _set_groups(self, pid: int, a: Arguments) -> int:
+        who, count = self._identities.of(pid), a[0] & 0xFFFFFFFF
+        check_group_count(who, count)
+        data = b""
+        while len(data) < 4 * count:
+            data += self._paths.memory.read(pid, a[1] + len(data), min(4096, 4 * count - len(data)))
+        self._identities.set(pid, who._replace(groups=parse_groups(data)))
+        return 0
+
+    def _execute(self, pid: int, directory: int, address: int, flags: int) -> None:
+        """Take note of a set-id program. It is the kernel that starts it, as whom it is started already."""
+        who = self._identities.of(pid)
+        uid = gid = None
+        if self._records.has_set_id_files:
+            try:
+                with self._paths.pin_at(pid, directory, address, flags) as file:
+                    uid, gid = _set_ids(file, self._records.shown(file))
+            except OSError:  # it will fail in the kernel too
+                return
+        elif who == ROOT:
+            return
+        self._identities.set(pid, who._replace(user=who.user.executed(uid), group=who.group.executed(gid)))
+
+    def _chroot(self, pid: int, a: Arguments) -> None:
+        if not self._identities.of(pid).is_root:
+            raise fail(errno.EPERM)
+        self._paths.someone_has_another_root = True
+
+
+def _set_ids(file: Pinned, recorded: Recorded) -> tuple[int | None, int | None]:
+    """As which uid and gid a file starts, where it says so: not a script, whose interpreter is started."""
+    if recorded.kind is not Kind.FILE or not recorded.mode & (S_ISUID | S_ISGID) or not recorded.mode & _ANYBODY_EXECUTES:
+        return None, None
+    with open(file.path, "rb", buffering=0) as program:
+        if program.read(2) == b"#!":
+            return None, None
+    uid = recorded.uid if recorded.mode & S_ISUID else None
+    gid = recorded.gid if recorded.mode & S_ISGID and recorded.mode & S_IXGRP else None
+    return uid, gid
+
+
+def executable_of(pid: int) -> str:
+    """The program that a process runs, for a message."""
+    try:
+        return os.readlink(f"/proc/{pid}/exe")
+    except OSError:
+        return f"process {pid}"
