@@ -21,6 +21,7 @@
 #   extraCommands     a bash script that runs in the tree of `contents` and `copyToRoot`, as the build user
 #   users, groups     users and groups that the image has, by name: { app = { uid = 1000; }; }
 #   perms             modes, owners and capabilities: [ { path = "/var/lib/app"; mode = "0750"; uname = "app"; } ]
+#   includeNixDB      whether the image has Nix's database of its store paths, for Nix in a container
 #   created           a date like "1970-01-01T00:00:01Z"; never in a layer
 #   architecture      in Go's words, by default that of the packages; variant likewise
 #   uid, gid, mtime   of all files in the layers
@@ -34,7 +35,7 @@
 #
 # Example:
 #   build { name = "hello"; contents = [ hello ]; config.Cmd = [ "/bin/hello" ]; }
-scope@{ function ? "build", special ? { }, arguments, imageArguments, types, names, containerConfig, mentioned, platform, runBuilder, baseImage, blobs, files, image, layerGroups, layerShares, owners, rootLayer, tarLayer, system, ... }:
+scope@{ function ? "build", special ? { }, arguments, imageArguments, types, names, containerConfig, mentioned, platform, runBuilder, baseImage, blobs, files, image, layerGroups, layerShares, nixDatabase, owners, rootLayer, tarLayer, system, ... }:
 arguments.declare function
 (imageArguments.ofResult // owners.parameters // {
   fromImage = { type = types.nullOr types.file; default = null; };
@@ -49,6 +50,7 @@ arguments.declare function
   config = { type = types.any; default = { }; };
   layers = { type = types.layers; default = [ ]; };
   extraCommands = { type = types.string; default = ""; };
+  includeNixDB = { type = types.bool; default = false; };
   architecture = { type = types.nullOr types.string; default = null; };
   variant = { type = types.nullOr types.string; default = null; };
   uid = { type = types.natural; default = 0; };
@@ -100,7 +102,7 @@ arguments.declare function
 
     baseBound = fromBase "bound" 0;
     hasRoot = links != [ ] || copies != [ ] || args.extraCommands != "" || (wanted != null && (wanted.users ++ wanted.groups ++ wanted.perms) != [ ]);
-    others = length tarLayers + (if hasRoot then 1 else 0);
+    others = length tarLayers + (if hasRoot then 1 else 0) + (if args.includeNixDB then 1 else 0);
     isNamed = args.maxLayers != null;
     room = (if isNamed then args.maxLayers else 125) - baseBound - others;
     shares = layerShares { inherit isNamed; count = length groups; budget = if !isNamed && room > 40 then 40 else room; };
@@ -119,7 +121,15 @@ arguments.declare function
       if base == null || (!(special ? counted) && (isNamed || room >= 1)) then null
       else { most = 125 - others; part = 1; inherit (base) stack; } // (special.counted or (_: { })) others;
     root = if !hasRoot then [ ] else [ (rootLayer { inherit links copies mtime; owner = rootOwner; inherit (args) extraCommands keepContentsDirlinks; owners = wanted; below = fromBase "rootDescriptions" [ ] ++ tarLayers; }) ];
-    layers = tarLayers ++ groupLayers ++ root;
+    below = fromBase "rootDescriptions" [ ] ++ tarLayers ++ root;
+    database = if !args.includeNixDB then [ ] else [
+      (nixDatabase {
+        roots = fromBase "roots" [ ] ++ concatLists groups;
+        stack = fromBase "stack" [ ] ++ tarLayers ++ groupLayers ++ root;
+        inherit below owner mtime;
+      })
+    ];
+    layers = tarLayers ++ groupLayers ++ root ++ database;
 
     description = runBuilder {
       name = "image";
@@ -143,7 +153,7 @@ arguments.declare function
     roots = fromBase "roots" [ ] ++ concatLists groups;
     inherit copied;
     descriptions = fromBase "descriptions" [ ] ++ tarLayers;
-    rootDescriptions = fromBase "rootDescriptions" [ ] ++ tarLayers ++ root;
+    rootDescriptions = below ++ database;
     bound = if counted != null then 125 else baseBound + others + (if groups == [ ] then 0 else foldl' builtins.add 0 shares);
     stack = fromBase "stack" [ ] ++ layers;
     blobsFor = how:

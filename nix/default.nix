@@ -25,7 +25,9 @@ let
     binSh = call ./binSh.nix;
     build = call ./build.nix;
     buildImage = call ./buildImage.nix;
+    buildImageWithNixDb = call ./buildImageWithNixDb.nix;
     buildLayeredImage = call ./buildLayeredImage.nix;
+    buildLayeredImageWithNixDb = call ./buildLayeredImageWithNixDb.nix;
     caCertificates = call ./caCertificates.nix;
     exportImage = call ./exportImage.nix;
     fakeNss = call ./fakeNss.nix;

@@ -1,5 +1,6 @@
 """The references graph of a closure, as `exportReferencesGraph` gives it (Nix manual, "Advanced Attributes")."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from graphlib import CycleError, TopologicalSorter
@@ -8,6 +9,7 @@ from typing import Any, Self
 from dockertools_py.errors import DockertoolsError, shown
 
 _HASH_LENGTH = 32
+_STORE_PATH = re.compile(rf"/nix/store/[0-9a-z]{{{_HASH_LENGTH}}}-[0-9a-zA-Z+._?=-]{{1,211}}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +20,10 @@ class StorePath:
     nar_size: int
     references: tuple[str, ...]
     refers_to_itself: bool = False
+    nar_hash: str = ""
+    """As Nix writes it here, see model.nar_hash."""
+    ca: str = ""
+    """Of a path that follows from its content, how it does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +39,8 @@ class ReferencesGraph:
         for item in value:
             path, references = item["path"], sorted(item["references"])
             others = tuple(reference for reference in references if reference != path)
-            paths[path] = StorePath(path, int(item["narSize"]), others, path in references)
+            notes = (str(item.get(key) or "") for key in ("narHash", "ca"))
+            paths[path] = StorePath(path, int(item["narSize"]), others, path in references, *notes)
         for node in paths.values():
             for reference in node.references:
                 if reference not in paths:
@@ -75,6 +82,11 @@ class ReferencesGraph:
                 for path, node in kept.items()
             }
         )
+
+
+def is_store_path(text: str) -> bool:
+    """Whether a text is a store path, and not a file in one."""
+    return _STORE_PATH.fullmatch(text) is not None
 
 
 def name_of(path: str) -> str:

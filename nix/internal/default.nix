@@ -32,6 +32,7 @@ let
     layeredImage = import ./layeredImage.nix scope;
     owners = import ./owners.nix scope;
     layerShares = import ./layerShares.nix;
+    nixDatabase = import ./nixDatabase.nix scope;
     pulledImage = import ./pulledImage.nix scope;
     pulledArchive = import ./pulledArchive.nix scope;
     rootLayer = import ./rootLayer.nix scope;

@@ -39,6 +39,7 @@ in
     uid = optional types.natural 0;
     gid = optional types.natural 0;
     mtime = optional date.seconds 1;
+    includeNixDB = optional types.bool false;
     passthru = optional types.attrs { };
   };
 
@@ -46,7 +47,7 @@ in
   forBuild = args: {
     inherit (args)
       name tag created compressor compressionLevel meta fromImage fromImageName fromImageTag inheritConfig allowPlatformMismatch
-      keepContentsDirlinks extraCommands architecture uid gid mtime;
+      keepContentsDirlinks extraCommands includeNixDB architecture uid gid mtime;
     contents = types.toList args.contents;
     copyToRoot = types.toList args.copyToRoot;
     variant = if args.variant == "" then null else args.variant;
