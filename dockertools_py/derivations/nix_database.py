@@ -31,8 +31,8 @@ MAX_DATABASE = 1 << 30
 def build(attributes: Attributes) -> None:
     """Spec: `stack` (descriptions of all layers below), `below` (those with entries outside the store), `roots`.
 
-    Further `owner`, `mtime`, `zstd`. Graph: `closure` of all that the image has. Of it the paths that are in a layer are valid; of the paths of a base which
-    Nix here does not know, those that the base's own database says.
+    Further `owner`, `mtime`, `zstd`. Graph: `closure` of all that the image has. Of it the paths that are in a layer are valid;
+    of the paths of a base which Nix here does not know, those that the base's own database says.
     """
     spec = attributes.spec
     layers = [layer for folder in attributes.paths("stack") for layer in read_layers(folder)]

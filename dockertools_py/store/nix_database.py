@@ -4,8 +4,8 @@ A store without one is a folder of files to Nix, which it would build or fetch a
 Nix 2.0 (its `schema.sql`); newer versions add tables beside it by themselves.
 
 Bytes. SQLite writes its own version, and a counter of changes, in the header of a file ("Database File Format", 1.3), and
-leaves what was deleted in free pages. So rows are put in sorted, the file is packed at the end, and these fields get fixed values:
-what is in the file depends on the rows alone.
+leaves what was deleted in free pages. So rows are put in sorted, the file is packed at the end, and these fields get fixed
+values: what is in the file depends on the rows alone.
 """
 
 import sqlite3
