@@ -71,6 +71,9 @@ arguments.declare function
     compressionLevel = scope.compressionLevel function compressor args.compressionLevel;
 
     base = if args.fromImage == null then null else baseImage { inherit function; argument = "fromImage"; from = args.fromImage; imageName = args.fromImageName; imageTag = args.fromImageTag; platform = imagePlatform; };
+    fitting =
+      if args.allowPlatformMismatch || fromBase "platform" null == null || platform.mayRunOn imagePlatform base.platform then null
+      else arguments.fail function "`fromImage` is for ${platform.show base.platform}, the image for ${platform.show imagePlatform}: give `architecture`, a base for the same platform, or `allowPlatformMismatch = true`.";
     fromBase = attribute: default: if base == null then default else base.${attribute};
 
     # A tar of ours is known by what it holds, so that nothing which the base has is added again.
@@ -145,10 +148,11 @@ arguments.declare function
       };
     };
   in
-  # Checked at once, though without a layer nobody compresses, and nobody looks at users.
-  builtins.seq compressionLevel (builtins.seq wanted (image (special.names or { } // {
+  # Checked at once, though without a layer nobody compresses, and nobody looks at users or platform.
+  builtins.seq compressionLevel (builtins.seq wanted (builtins.seq fitting (image (special.names or { } // {
     inherit (args) name tag meta;
     inherit description layers compressor compressionLevel;
+    platform = imagePlatform;
     config = scope.inheritConfig (scope.inheritConfig.select args.inheritConfig (fromBase "config" { })) config;
     roots = fromBase "roots" [ ] ++ concatLists groups;
     inherit copied;
@@ -159,4 +163,4 @@ arguments.declare function
     blobsFor = how:
       (if base == null then [ ] else base.blobsFor how)
       ++ concatMap (layer: blobs (how // { name = builtins.unsafeDiscardStringContext (layer.name or "layers"); descriptions = [ layer ]; })) layers;
-  }))))
+  })))))

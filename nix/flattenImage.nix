@@ -32,7 +32,7 @@ arguments.declare "flattenImage"
   builtins.seq compressionLevel (image {
     inherit (args) name tag compressor meta;
     inherit compressionLevel;
-    inherit (base) config;
+    inherit (base) config platform;
     description = runBuilder {
       name = "image";
       verb = "restacked";

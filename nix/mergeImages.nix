@@ -105,6 +105,7 @@ let
       inherit (args) name tag meta compressor;
       inherit compressionLevel;
       config = foldl' scope.inheritConfig { } (map (part: part.config) parts ++ [ config ]);
+      inherit (head parts) platform;
       description = merged;
       layers = [ merged ];
       roots = roots ++ mentioned config;

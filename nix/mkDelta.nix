@@ -52,7 +52,7 @@ arguments.declare "mkDelta"
     };
     layers = [ layer ];
     # For images on top it is what it shows: the second image.
-    inherit (new) config roots copied descriptions rootDescriptions;
+    inherit (new) config platform roots copied descriptions rootDescriptions;
     bound = old.bound + 1;
     blobsFor = how: old.blobsFor how ++ blobs (how // { name = "delta"; descriptions = [ layer ]; });
   } // {

@@ -38,8 +38,10 @@ arguments.declare "toLayered"
       forget = true;
       spec = { tarball = files.inStore "toLayered" "tarball" args.tarball; budget = args.maxLayers; inherit (args) normalise; zstd = zstdProgram; };
     };
+    imagePlatform = platform.make args.architecture args.variant system;
     # The tar as an image without config: what is put on top of it is `build`'s.
     flat = image {
+      platform = imagePlatform;
       inherit (args) name compressor;
       inherit compressionLevel;
       tag = null;
@@ -54,7 +56,7 @@ arguments.declare "toLayered"
           layers = [ layers ];
           config = { };
           inherit (args) created;
-          platform = platform.make args.architecture args.variant system;
+          platform = imagePlatform;
         };
       };
       layers = [ layers ];

@@ -24,7 +24,7 @@ def build(attributes: Attributes) -> None:
     """
     spec = attributes.spec
     old_image, new_image = (read_image(folder) for folder in attributes.paths("images"))
-    if not old_image.config.platform.is_for(new_image.config.platform):
+    if not old_image.config.platform.runs_on(new_image.config.platform):
         raise DockertoolsError(
             f"mkDelta: fromImage is for {old_image.config.platform}, toImage for {new_image.config.platform}: "
             "give two images for one platform"

@@ -25,7 +25,7 @@ def build(attributes: Attributes) -> None:
     if spec["base"]:
         (folder,) = attributes.paths("bases")
         base = read_image(folder)
-        if not base.config.platform.is_for(platform) and not spec["allowPlatform"]:
+        if not base.config.platform.runs_on(platform) and not spec["allowPlatform"]:
             raise DockertoolsError(
                 f"fromImage: the base is for {base.config.platform}, the image for {platform}: give `architecture`, "
                 "a base for the same platform, or `allowPlatformMismatch = true`"

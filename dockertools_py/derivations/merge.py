@@ -26,7 +26,7 @@ def build(attributes: Attributes) -> None:
     created = parse_created(spec["created"])
     images = [read_image(folder) for folder in attributes.paths("images")]
     for name, image in zip(spec["names"], images, strict=True):
-        if not image.config.platform.is_for(images[0].config.platform):
+        if not image.config.platform.runs_on(images[0].config.platform):
             raise DockertoolsError(
                 f"mergeImages: {spec['names'][0]} is for {images[0].config.platform}, "
                 f"{name} for {image.config.platform}: images of one platform can be merged"

@@ -67,10 +67,8 @@ def choose(
     Raises DockertoolsError with what there is.
     """
     wanted = [image for image in images if (not name and not tag) or any(_matches(n, name, tag) for n in image.names)]
-    if len(wanted) > 1:
-        wanted = [
-            image for image in wanted if image.platform and platform and image.platform.is_for(platform)
-        ] or wanted
+    if len(wanted) > 1 and platform:
+        wanted = _best(wanted, platform) or wanted
     if len(wanted) == 1:
         return wanted[0]
     there = ", ".join(shown(n) for image in images for n in image.told()) or "nothing"
@@ -80,6 +78,15 @@ def choose(
         f"{what}: {len(wanted)} images in it: choose one (fromImageName and fromImageTag, or --choose NAME:TAG); "
         f"there is: {there}"
     )
+
+
+def _best(images: Sequence[StoredImage], wanted: Platform) -> list[StoredImage]:
+    """Those for the best variant that runs on a platform."""
+    for variant in wanted.variants():
+        one = replace(wanted, variant=variant)
+        if found := [image for image in images if image.platform == one]:
+            return found
+    return []
 
 
 def read_image(reader: Reader, stored: StoredImage, zstd: str | None = None) -> Image:

@@ -29,7 +29,7 @@ from dockertools_py.model.index import Index
 from dockertools_py.model.manifest import Manifest
 from dockertools_py.model.media_type import DOCKER_CONFIG, INDEXES, OCI_CONFIG, compressor_of
 from dockertools_py.model.platform import Platform
-from dockertools_py.registry.choice import choose, runs_on
+from dockertools_py.registry.choice import choose
 from dockertools_py.registry.puller import Puller
 from dockertools_py.registry.remote import RemoteImage
 
@@ -94,7 +94,7 @@ def resolve(puller: Puller, image: RemoteImage, platform: Platform, *, strict: b
             raise DockertoolsError(f"{image}: {error}") from None
     blob = fetch_json(puller, manifest.config, image)
     config = ImageConfig.from_json(blob, f"{image}: config")
-    if strict and not runs_on(config.platform, platform):
+    if strict and not config.platform.runs_on(platform):
         raise DockertoolsError(
             f"{image}: is for {config.platform}, not for {platform}: write --platform {config.platform}"
         )

@@ -17,6 +17,7 @@ if from ? dockertoolsImage then from.dockertoolsImage
 else {
   inherit description;
   config = { }; # unknown until it is read
+  platform = null; # likewise
   roots = [ ];
   copied = [ ];
   descriptions = [ description ];

@@ -5,10 +5,11 @@
 #   description           the derivation that describes the image
 #   roots copied descriptions rootDescriptions bound blobsFor
 #                         for images on top of this one, see dockertoolsImage below
+#   platform              null where only the build knows it
 #   stack                 derivations which describe its layers, the base's included: to be counted
 #   config                with what is inherited from images of ours; what a foreign base has is known only to the build
 { runBuilder, executable, names, zstdProgram, caFile, ... }:
-{ name, tag, description, config, layers, stack ? [ description ], roots, copied, descriptions, rootDescriptions, bound, blobsFor, compressor, compressionLevel, meta, fileName ? names.baseName (names.lower name) }:
+{ name, tag, description, config, layers, platform ? null, stack ? [ description ], roots, copied, descriptions, rootDescriptions, bound, blobsFor, compressor, compressionLevel, meta, fileName ? names.baseName (names.lower name) }:
 let
   inherit (builtins) concatMap unsafeDiscardStringContext;
   imageName = names.lower name;
@@ -59,6 +60,7 @@ archive // {
     inherit stack; # its layers, without what else an image says
     inherit rootDescriptions; # what is in it outside the store, lowest first
     inherit config;
+    inherit platform; # null where only the build knows it
     inherit bound; # layers at the most, as far as evaluation can know
     inherit blobsFor; # { compressor, compressionLevel } -> derivations with its layers compressed
     compression = { inherit compressor compressionLevel; }; # of its own archive

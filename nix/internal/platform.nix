@@ -8,6 +8,11 @@ let
   cpu = system: builtins.head (builtins.match "([^-]+)-.*" system);
 in
 {
+  # What an image of ours is for is known to evaluation; which variant runs on which, and what others are for, to the build.
+  # Type: platform -> platform -> bool, string
+  mayRunOn = wanted: one: one.os or "linux" == wanted.os && one.architecture == wanted.architecture;
+  show = one: builtins.concatStringsSep "/" ([ (one.os or "linux") one.architecture ] ++ (if one.variant or "" == "" then [ ] else [ one.variant ]));
+
   # Type: architecture or null -> variant or null -> system -> { os; architecture; variant? }
   make = architecture: variant: system:
     {

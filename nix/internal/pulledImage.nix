@@ -54,6 +54,7 @@ image {
   name = if finalImageName != null then finalImageName else contents.name;
   tag = if finalImageTag != null then finalImageTag else contents.tag;
   config = contents.container;
+  inherit (contents) platform;
   inherit description layers meta;
   roots = [ ];
   copied = [ ];

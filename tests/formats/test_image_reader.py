@@ -201,6 +201,9 @@ def test_choosing_by_platform() -> None:
     for platform in (None, Platform("s390x")):
         with pytest.raises(DockertoolsError, match=r"there is: x:1 for linux/amd64, x:1 for linux/arm64/v8$"):
             choose(OF_PLATFORMS, None, None, "it", platform)
+    arms = tuple(StoredImage((), variant, (), Platform("arm", "linux", variant)) for variant in ("v6", "v7"))
+    assert [choose(arms, None, None, "it", arm.platform).config for arm in arms] == ["v6", "v7"]
+    assert choose(arms, None, None, "it", Platform("arm")).config == "v7"
     # Who names the only image there is means it.
     assert choose(OF_PLATFORMS[1:], None, None, "it", AMD).config == "linux/arm64/v8"
 

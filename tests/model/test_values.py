@@ -121,6 +121,26 @@ def test_platforms() -> None:
     for platform in (Platform("amd64"), Platform("arm", "linux", "v7")):
         assert Platform.from_json(platform.to_json()) == platform
     assert "variant" not in Platform("amd64").to_json()
+    assert Platform.from_json({"architecture": "amd64", "os": None, "variant": None}) == Platform("amd64")
+
+
+@pytest.mark.parametrize(
+    ("one", "wanted", "runs"),
+    [
+        (("arm64", "linux", "v8"), ("arm64",), True),
+        (("arm64",), ("arm64", "linux", "v8"), True),
+        (("arm", "linux", "v6"), ("arm", "linux", "v7"), True),
+        (("arm", "linux", "v7"), ("arm", "linux", "v6"), False),
+        (("amd64",), ("amd64", "linux", "v3"), True),
+        (("amd64", "linux", "v3"), ("amd64",), False),
+        (("riscv64",), ("riscv64",), True),
+        (("riscv64", "linux", "x"), ("riscv64",), False),
+        (("arm64",), ("amd64",), False),
+        (("amd64", "windows"), ("amd64",), False),
+    ],
+)
+def test_what_runs_where(one: tuple[str, ...], wanted: tuple[str, ...], runs: bool) -> None:
+    assert Platform(*one).runs_on(Platform(*wanted)) is runs
 
 
 def test_descriptors() -> None:

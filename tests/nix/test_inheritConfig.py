@@ -52,10 +52,12 @@ def test_anything_else_is_an_error(nix: Nix) -> None:
 
 def test_a_base_for_another_platform(nix: Nix) -> None:
     other = image('architecture = "arm64"; variant = "v8";')
-    assert (
-        "fromImage: the base is for linux/amd64, the image for linux/arm64/v8: give `architecture`, a base for the same "
-        "platform, or `allowPlatformMismatch = true`" in nix.failure(other, build=True)
-    )
+    way_out = "give `architecture`, a base for the same platform, or `allowPlatformMismatch = true`"
+    said = nix.failure(f"({other}).outPath")
+    assert f"dockerTools.build: `fromImage` is for linux/amd64, the image for linux/arm64/v8: {way_out}." in said
+    file = image('architecture = "arm64"; variant = "v8";', '"${base}"')
+    said = nix.failure(file, build=True)
+    assert f"fromImage: the base is for linux/amd64, the image for linux/arm64/v8: {way_out}" in said
     allowed = image('architecture = "arm64"; variant = "v8"; allowPlatformMismatch = true;')
     said = open_image(nix.build(allowed)).json
     assert (said["architecture"], said["variant"]) == ("arm64", "v8")
