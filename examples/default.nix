@@ -8,5 +8,6 @@ in
   inherit (composing) bash-python bash-python-perl just-python merged;
   hello = import ./hello.nix pkgs;
   nginx = import ./nginx.nix pkgs;
+  nonroot = import ./nonroot.nix pkgs;
   redis = import ./redis.nix pkgs;
 }

@@ -42,10 +42,13 @@ in
       # Only what is not declared here must be looked up, so that the layer follows `config` only where it must.
       unknown = key: list: let name = (names user).${key}; in if name == null || isDeclared list name then null else name;
       runsAs = { user = unknown "user" joined.users; group = unknown "group" joined.groups; };
+      hasOwnGroup = name: any (user: user.name == name && user.group == null) joined.users;
       isAsked = joined.users != [ ] || joined.groups != [ ] || joined.perms != [ ];
     in
     if isAlone && runsAs.user != null && !isDefault runsAs.user then
       arguments.fail function "`config.User` is ${arguments.show user}, and the image has no user ${runsAs.user}, so no container would start: write users.${runsAs.user}.uid = a number, or a number here."
+    else if isAlone && runsAs.group != null && !isDefault runsAs.group && !hasOwnGroup runsAs.group then
+      arguments.fail function "`config.User` is ${arguments.show user}, and the image has no group ${runsAs.group}, so no container would start: write groups.${runsAs.group}.gid = a number, or a number here."
     else if !isAsked && runsAs.user == null && runsAs.group == null then null
     else builtins.deepSeq joined (joined // { inherit runsAs; });
 }

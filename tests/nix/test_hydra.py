@@ -14,7 +14,7 @@ from tests.nix.stand_in import write_stand_in
 pytestmark = pytest.mark.xdist_group("nix-hydra")
 
 SYSTEMS = ["x86_64-linux", "aarch64-linux"]
-EXAMPLES = ["bash", "bash-python", "bash-python-perl", "hello", "just-python", "merged", "nginx", "redis"]
+EXAMPLES = ["bash", "bash-python", "bash-python-perl", "hello", "just-python", "merged", "nginx", "nonroot", "redis"]
 
 # What nix-eval-jobs says of each job, for a whole tree of them
 WALK = """

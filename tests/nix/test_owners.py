@@ -1,5 +1,6 @@
 """users, groups and perms: what `build` and `mkTarball` make of them, and what they refuse."""
 
+import io
 import subprocess
 import tarfile
 from pathlib import Path
@@ -204,12 +205,22 @@ def foreign(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "opt/data": b"data of the base",
         }  # type: ignore[dict-item]
     )
-    with tarfile.open(folder / "upper.tar", "w", format=tarfile.PAX_FORMAT) as tar:
+    return make_docker_archive(folder / "base.tar", [lower, with_attributes("kept")])
+
+
+def with_attributes(note: str) -> bytes:
+    """A layer with a directory and a program that have extended attributes."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
         member = tarfile.TarInfo("opt/")
         member.type, member.mode, member.uid = tarfile.DIRTYPE, 0o750, 1000
-        member.pax_headers = {"SCHILY.xattr.user.note": "kept"}
+        member.pax_headers = {"SCHILY.xattr.user.note": note}
         tar.addfile(member)
-    return make_docker_archive(folder / "base.tar", [lower, (folder / "upper.tar").read_bytes()])
+        member = tarfile.TarInfo("opt/tool")
+        member.mode, member.size = 0o755, 4
+        member.pax_headers = {"SCHILY.xattr.security.capability": BIND.decode("utf-8", "surrogateescape")}
+        tar.addfile(member, io.BytesIO(b"tool"))
+    return buffer.getvalue()
 
 
 def test_on_top_of_a_base_of_others(nix: Nix, foreign: Path, build_all: Build) -> None:
@@ -244,6 +255,28 @@ def test_on_top_of_a_base_of_others(nix: Nix, foreign: Path, build_all: Build) -
         assert f"dockertools-py derivation: {error}\n" in log_of(built, name)
 
 
+MADE_OF_IT = {
+    "flat": 'flattenImage {{ name = "x"; tag = "1"; fromImage = {0}; }}',
+    "delta": 'mkDelta {{ name = "x"; tag = "1"; fromImage = build {{ name = "e"; }}; toImage = {0}; }}',
+    "layered": 'toLayered {{ name = "x"; tag = "1"; tarball = exportImage {{ fromImage = {0}; }}; }}',
+    "normalised": 'toLayered {{ name = "x"; tag = "1"; normalise = true; tarball = exportImage {{ fromImage = {0}; }}; }}',
+    "merged": 'mergeImages {{ name = "x"; tag = "1"; images = [ {0} (build {{ name = "z"; contents = hello; }}) ]; }}',
+    "changed": 'build {{ name = "x"; tag = "1"; fromImage = {0}; perms = [ {{ path = "/opt/tool"; mode = "0700"; }} ]; }}',
+}
+
+
+def test_attributes_of_a_base_stay(build_all: Build, nix: Nix, foreign: Path, tmp_path: Path) -> None:
+    built = build_all({name: call.format(foreign) for name, call in MADE_OF_IT.items()})
+    for name in MADE_OF_IT:
+        tree = opened(built[name]).tree
+        assert tree["opt"].pax_headers["SCHILY.xattr.user.note"] == "kept", name
+        assert capability(tree["opt/tool"]) == BIND, name
+        assert said(tree["opt/tool"]) == (0o700 if name == "changed" else 0o755, 0, 0), name
+    other = make_docker_archive(tmp_path / "other.tar", [with_attributes("other")])
+    error = nix.failure(f'mergeImages {{ name = "x"; images = [ {foreign} {other} ]; }}', build=True)
+    assert "mergeImages: /opt of image 1 would change: image 2 shows something else there; " in error, error
+
+
 def log_of(built: Outputs, name: str) -> str:
     """What the failed derivation below an image has said."""
     needed = subprocess.run(
@@ -262,6 +295,9 @@ FIELD_PATH = "null or an absolute path without `:` and `..`"
 SHELL = 'null or a path such as "/bin/sh", or a package that says where in it a shell is (shellPath)'
 USER = "createHome description extraGroups gid group home homeMode shell uid"
 CAPABILITIES = 'null or text as setcap takes it, "cap_net_bind_service+ep", or a list of such and of names; "" for none'
+NO_GROUP = (
+    "and the image has no group app, so no container would start: write groups.app.gid = a number, or a number here"
+)
 NO_USER = "and the image has no user app, so no container would start: write users.app.uid = a number, or a number here"
 KEEPS = "what is in the store keeps its mode and owner: put the package in `copyToRoot`"
 NOTHING = "changes nothing: write `mode`, `uid`, `gid`, `uname`, `gname` or `capabilities`"
@@ -341,6 +377,7 @@ ERRORS = [
         f'`perms[0].capabilities` is "net_raw": write {CAPABILITIES}.',
     ),
     ('config.User = "app";', f'`config.User` is "app", {NO_USER}.'),
+    ('users.web.uid = 1; config.User = "web:app";', f'`config.User` is "web:app", {NO_GROUP}.'),
     ('users.web.uid = 1; config.User = "app:0";', f'`config.User` is "app:0", {NO_USER}.'),
 ]
 
