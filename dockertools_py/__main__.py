@@ -13,6 +13,8 @@ from dockertools_py.errors import DockertoolsError, shown
 PROGRAM = "dockertools-py"
 VERBS = {
     "archive": "write an image that is described, or another archive or layout, as one file for `docker load`",
+    "attach": "put files about an image beside it in its registry, such as a bill of materials",
+    "copy": "an image or an index as it is: between registries, layouts and archives",
     "inspect": "show what is in an image: config, layers, sizes, store paths",
     "layout": "write it as an OCI layout directory",
     "load": "bring it into Docker, Podman or containerd: only the layers that are not there",

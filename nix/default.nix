@@ -26,6 +26,7 @@ let
     build = call ./build.nix;
     buildImage = call ./buildImage.nix;
     buildImageWithNixDb = call ./buildImageWithNixDb.nix;
+    buildIndex = call ./buildIndex.nix;
     buildLayeredImage = call ./buildLayeredImage.nix;
     buildLayeredImageWithNixDb = call ./buildLayeredImageWithNixDb.nix;
     caCertificates = call ./caCertificates.nix;

@@ -4,15 +4,25 @@ import argparse
 import os
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from dockertools_py.commands.image_argument import open_image
 from dockertools_py.commands.outgoing import outgoing
-from dockertools_py.commands.registry_options import add_registry_options, new_session, parse_size
+from dockertools_py.commands.registry_options import (
+    add_registry_options,
+    new_session,
+    parse_annotation,
+    parse_size,
+    write_digest,
+)
+from dockertools_py.commands.stored_graph import INDEX, StoredGraph, read_graph
 from dockertools_py.commands.transfers import Transfers
-from dockertools_py.errors import DockertoolsError, shown
+from dockertools_py.errors import DockertoolsError
+from dockertools_py.formats.members import Reader
 from dockertools_py.model.digest import Digest
+from dockertools_py.model.media_type import DOCKER_INDEX, DOCKER_MANIFEST, INDEXES
 from dockertools_py.pack.compression import COMPRESSORS, check_level
 from dockertools_py.pack.image import Image
 from dockertools_py.pack.layer import BlobSource
@@ -20,18 +30,18 @@ from dockertools_py.registry.cache import Cache
 from dockertools_py.registry.layers import LayerPush, Reuse, claimed_by
 from dockertools_py.registry.media_types import FORMATS
 from dockertools_py.registry.pusher import Pusher
-from dockertools_py.registry.pushing import Form, Shipment, Target, push_all, push_layers, targets_of
+from dockertools_py.registry.pushing import Form, Shipment, Target, join, push_all, push_layers, targets_of
 from dockertools_py.registry.remote import RemoteImage
 from dockertools_py.registry.session import Session
 from dockertools_py.store.compressed import Compression
-from dockertools_py.store.description import read_blobs
+from dockertools_py.store.description import is_image, is_index, read_blobs, read_index
 
 
 def run(arguments: list[str]) -> int:
     """Prints each repository with the digest that the image has there; exit code 0 when all have it."""
     options = _parser().parse_intermixed_args(arguments)
     targets = targets_of(options.references or _own_name(options.default_reference), by_digest=options.by_digest)
-    form = Form(options.format, dict(map(_annotation, options.annotation)))
+    form = Form(options.format or "oci", dict(map(parse_annotation, options.annotation)))
     transfers = Transfers("push", events=options.json)
     try:
         session = new_session(options, transfers.say)
@@ -44,7 +54,7 @@ def run(arguments: list[str]) -> int:
     finally:
         transfers.stop()
     if options.digest_file:
-        _write(options.digest_file, f"{digest}\n")
+        write_digest(options.digest_file, digest)
     if not options.json:
         print("\n".join(names))
     return 0
@@ -63,15 +73,41 @@ class Push:
         self._how = Compression(chosen, check_level(chosen, options.level), options.zstd)
 
     def prepare(self, targets: Sequence[Target]) -> Shipment:
-        """The image with all its layers in the first repository."""
-        named = open_image(self._options.image, self._options.choose, self._options.zstd)
-        return self._image(named.image, targets)
+        """What is to be sent; the layers of what is only described are in the first repository then."""
+        path, options = self._options.image, self._options
+        if path.is_dir() and is_index(path):
+            images, annotations = read_index(path)
+            form = replace(self._form, annotations={**annotations, **self._form.annotations})
+            child = replace(self._form, annotations={})
+            return join([(self._image(image, targets, child), platform) for platform, image in images], form)
+        if path.exists() and not (path.is_dir() and is_image(path)):
+            reader = Reader.open(path)
+            if reader.has(INDEX) and (stored := self._as_it_is(read_graph(reader, options.choose))):
+                return stored
+        named = open_image(path, options.choose, options.zstd)
+        return self._image(named.image, targets, self._form)
 
-    def _image(self, image: Image, targets: Sequence[Target]) -> Shipment:
+    def _as_it_is(self, found: StoredGraph) -> Shipment | None:
+        """An archive or a layout whose manifests need no change; None for one of which another manifest is made."""
+        options, root = self._options, found.graph.root().descriptor
+        is_asked = options.format not in (
+            None,
+            "docker" if root.media_type in (DOCKER_INDEX, DOCKER_MANIFEST) else "oci",
+        )
+        if options.annotation or is_asked or (found.has_plain_layers() and options.compressor != "none"):
+            if root.media_type in INDEXES:
+                raise DockertoolsError(
+                    f"{options.image}: an index goes as it is, and this one has uncompressed layers, or --annotation or "
+                    "--format want another: leave these out, or say --compressor none"
+                )
+            return None
+        return Shipment(found.graph, found.contents)
+
+    def _image(self, image: Image, targets: Sequence[Target], form: Form) -> Shipment:
         blobs = _stored_blobs(self._options.blobs)
         layers = [outgoing(layer, self._how, blobs) for layer in image.layers]
         push = LayerPush(self._pusher, self._reuse(image, targets), self._transfers, self._transfers.say, self._cores)
-        return push_layers(image, layers, push, self._form)
+        return push_layers(image, layers, push, form)
 
     def _reuse(self, image: Image, targets: Sequence[Target]) -> Reuse:
         options = self._options
@@ -102,7 +138,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--no-reuse", action="store_true", help="look at no image that is there, not even at the tag's")
     add("--check-reused", action="store_true", help="fetch layers that others pushed, and compare their diff_id")
     add("--annotation", metavar="KEY=VALUE", action="append", default=[], help="of the manifest, or of the index")
-    add("--format", choices=FORMATS, default="oci", help="whose media types; %(default)s if not given")
+    add("--format", choices=FORMATS, help="whose media types; oci if not given")
     add("--by-digest", action="store_true", help="set no tag")
     add("--digest-file", metavar="FILE", type=Path, help="write the digest there")
     add_registry_options(parser)
@@ -116,13 +152,6 @@ def _own_name(reference: str) -> list[str]:
     raise DockertoolsError("REF is missing: write where to push, as in registry.example.org/team/app:1")
 
 
-def _annotation(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not key or not equals:
-        raise DockertoolsError(f"--annotation {shown(text)!r}: write KEY=VALUE")
-    return key, value
-
-
 def _stored_blobs(folders: Sequence[Path]) -> dict[Digest, BlobSource]:
     """The compressed layers that Nix has built anyway: nothing is built for it."""
     found: dict[Digest, BlobSource] = {}
@@ -130,13 +159,3 @@ def _stored_blobs(folders: Sequence[Path]) -> dict[Digest, BlobSource]:
         with suppress(OSError):
             found = {**read_blobs([folder]), **found}
     return found
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
-    try:
-        temporary.write_text(text)
-        temporary.rename(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise DockertoolsError(f"--digest-file {path}: {error.strerror}; the image was pushed") from error

@@ -4,8 +4,11 @@ import argparse
 import os
 import re
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 
 from dockertools_py.errors import DockertoolsError, shown
+from dockertools_py.model.digest import Digest
 from dockertools_py.registry.client import session
 from dockertools_py.registry.session import Session
 
@@ -36,3 +39,23 @@ def parse_size(text: str | None) -> int | None:
     if match is None or int(match[1]) == 0:
         raise DockertoolsError(f"--chunk-size {shown(text)!r}: write a number of bytes, or one of k, M, G as in 50M")
     return int(match[1]) * _UNITS[match[2]]
+
+
+def parse_annotation(text: str) -> tuple[str, str]:
+    """Key and value of `KEY=VALUE`. Raises DockertoolsError."""
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise DockertoolsError(f"--annotation {shown(text)!r}: write KEY=VALUE")
+    return key, value
+
+
+def write_digest(path: Path, digest: Digest) -> None:
+    """The file that --digest-file names, there as a whole or not at all. Raises DockertoolsError."""
+    temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
+    try:
+        temporary.write_text(f"{digest}\n")
+        temporary.rename(path)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise DockertoolsError(f"--digest-file {shown(path)}: {error.strerror}; what was pushed is there") from error

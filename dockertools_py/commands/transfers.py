@@ -33,6 +33,8 @@ class Tally:
     layers_sent: int = 0
     bytes_total: int = 0
     bytes_sent: int = 0
+    past: str = "sent"
+    """What was done with them, for the closing line."""
     started: float = field(default_factory=time.monotonic)
 
     def add(self, label: str, size: int, *, is_sent: bool) -> None:
@@ -47,7 +49,7 @@ class Tally:
         """The closing line."""
         seconds = time.monotonic() - self.started
         sent, total = shown_size(self.bytes_sent), shown_size(self.bytes_total)
-        return f"{self.layers_sent} of {self.layers} layers sent, {sent} of {total}, {seconds:.1f} s"
+        return f"{self.layers_sent} of {self.layers} layers {self.past}, {sent} of {total}, {seconds:.1f} s"
 
     def to_json(self) -> dict[str, Any]:
         """The same for programs."""
@@ -64,11 +66,11 @@ class Tally:
 class Transfers:
     """Shows transfers on `out`; with `events` as JSON. See registry.watching.Watcher."""
 
-    def __init__(self, verb: str, *, events: bool = False, out: TextIO | None = None) -> None:
+    def __init__(self, verb: str, *, events: bool = False, out: TextIO | None = None, past: str = "sent") -> None:
         self._verb, self._events = verb, events
         self._out = out or (sys.stdout if events else sys.stderr)
         self._is_terminal = not events and self._out.isatty()
-        self.tally = Tally()
+        self.tally = Tally(past=past)
         self._running: dict[str, _Transfer] = {}
         self._lock = Lock()
         self._drawn, self._drawn_at = 0, 0.0

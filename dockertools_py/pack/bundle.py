@@ -74,8 +74,9 @@ def bundle(images: Sequence[NamedImage], stored: Mapping[Digest, BlobSource], *,
         for blob in (manifest, config, *layers):
             blobs.setdefault(blob.descriptor.digest, blob)
         platform = named.image.config.platform
-        notes = [_annotations(reference) for reference in named.references] or [{}]
-        index += [replace(manifest.descriptor, annotations=note, platform=platform) for note in notes]
+        index += [
+            replace(manifest.descriptor, annotations=note, platform=platform) for note in names_of(named.references)
+        ]
         archive_manifest.append(
             {
                 "Config": config.member_name(),
@@ -101,5 +102,6 @@ def plain_blob(layer: Layer) -> Blob:
     return Blob(Descriptor(OCI_LAYER, layer.diff_id, layer.size), layer)
 
 
-def _annotations(reference: Reference) -> dict[str, str]:
-    return {CONTAINERD_NAME: reference.normalised(), REF_NAME: reference.tag}
+def names_of(references: Sequence[Reference]) -> list[dict[str, str]]:
+    """The annotations of an entry of `index.json` for each name; without names of one entry."""
+    return [{CONTAINERD_NAME: name.normalised(), REF_NAME: name.tag} for name in references] or [{}]

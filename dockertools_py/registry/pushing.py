@@ -14,6 +14,7 @@ from dockertools_py.model.digest import Digest
 from dockertools_py.model.index import Index
 from dockertools_py.model.manifest import Manifest
 from dockertools_py.model.media_type import DOCKER_CONFIG, OCI_CONFIG, OCI_INDEX, OCI_MANIFEST
+from dockertools_py.model.platform import Platform
 from dockertools_py.pack.image import Image
 from dockertools_py.registry.content import Bytes, Content
 from dockertools_py.registry.graph import Graph
@@ -89,11 +90,9 @@ def push_layers(image: Image, layers: Sequence[Outgoing], push: LayerPush, form:
     )
 
 
-def join(children: Sequence[tuple[Shipment, Image]], form: Form) -> Shipment:
+def join(children: Sequence[tuple[Shipment, Platform]], form: Form) -> Shipment:
     """Images for several platforms, and the index of them."""
-    entries = [
-        replace(shipment.graph.root().descriptor, platform=image.config.platform) for shipment, image in children
-    ]
+    entries = [replace(shipment.graph.root().descriptor, platform=platform) for shipment, platform in children]
     index = Index(tuple(entries), form.annotations, in_format(OCI_INDEX, form.name))
     manifests = [manifest for shipment, _ in children for manifest in shipment.graph.manifests]
     blobs = {blob.digest: blob for shipment, _ in children for blob in shipment.graph.blobs}
@@ -106,9 +105,16 @@ def join(children: Sequence[tuple[Shipment, Image]], form: Form) -> Shipment:
 
 
 def push_all(
-    shipment: Shipment, targets: Sequence[Target], open_pusher: Callable[[RemoteImage], Pusher], watcher: Watcher
+    shipment: Shipment,
+    targets: Sequence[Target],
+    open_pusher: Callable[[RemoteImage], Pusher],
+    watcher: Watcher,
+    sources: Sequence[str] = (),
 ) -> None:
-    """Send everything to all targets. Raises DockertoolsError."""
+    """Send everything to all targets; `sources` are repositories of the first one's registry that may have the blobs.
+
+    Raises DockertoolsError.
+    """
     root = shipment.graph.root().descriptor.digest
     for target in targets:
         if target.expected and target.expected != root:
@@ -116,10 +122,10 @@ def push_all(
                 f"{target.image.location()}: the image has the digest {root}, but {target.expected} was to be pushed"
             )
     first: Pusher | None = None
-    contents, arrived, sources = dict(shipment.contents), shipment.arrived, tuple[str, ...]()
+    contents, arrived = dict(shipment.contents), shipment.arrived
     for target in targets:
         pusher = open_pusher(target.image)
-        is_near = first is not None and first.image.registry == target.image.registry
+        is_near = first is None or first.image.registry == target.image.registry
         push_graph(
             pusher,
             replace(shipment, contents=contents, arrived=arrived),
@@ -138,7 +144,7 @@ def push_graph(
 ) -> None:
     """Send everything to one repository; `sources` are repositories of the same registry that may have the blobs."""
     missing = [blob for blob in shipment.graph.blobs if blob.digest not in shipment.arrived]
-    together([partial(_push_blob, pusher, blob, shipment.contents, sources, watcher) for blob in missing])
+    together([partial(push_blob, pusher, blob, shipment.contents, sources, watcher) for blob in missing])
     *children, root = shipment.graph.manifests
     for manifest in children:
         pusher.put_manifest(str(manifest.descriptor.digest), manifest.data, manifest.descriptor.media_type)
@@ -146,13 +152,14 @@ def push_graph(
         pusher.put_manifest(name, root.data, root.descriptor.media_type)
 
 
-def _push_blob(
+def push_blob(
     pusher: Pusher,
     blob: Descriptor,
     contents: Mapping[Digest, Content],
     sources: Sequence[str],
     watcher: Watcher,
 ) -> None:
+    """Send a blob, unless it is there or can be mounted from one of `sources`."""
     label = f"{'config' if blob.media_type in _CONFIGS else 'layer'} {blob.digest.hex[:12]}"
     if pusher.has(blob):
         watcher.skipped(label, blob.digest, blob.size, "there")

@@ -1,8 +1,10 @@
 """A blob of one registry on its way to another: it is sent while it still comes."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from threading import Lock, Thread
+from typing import IO
 
 from dockertools_py.model.descriptor import Descriptor
 from dockertools_py.pack.verified import Buffer
@@ -30,6 +32,11 @@ class Relay:
         """See content.Content."""
         return self._fetched().chunks(begin, self._descriptor.size if end is None else end)
 
+    def save(self, path: Path, moved: Callable[[int], None]) -> None:
+        """Fetch it into a file instead, which is not there yet."""
+        with path.open("xb", buffering=0) as file:
+            self._puller.blob(self._descriptor, _Counting(file, moved))
+
     def _fetched(self) -> Spool:
         with self._lock:
             if self._spool is None:
@@ -43,6 +50,25 @@ class Relay:
             spool.complete(self._descriptor.size, self._descriptor.digest)
         except BaseException as error:
             spool.fail(error)
+
+
+class _Counting:
+    """A file, and how many bytes it has."""
+
+    def __init__(self, file: IO[bytes], moved: Callable[[int], None]) -> None:
+        self._file, self._moved = file, moved
+
+    def seek(self, position: int) -> None:
+        self._file.seek(position)
+
+    def truncate(self) -> None:
+        self._file.truncate()
+
+    def write(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[self._file.write(view) :]
+        self._moved(self._file.tell())
 
 
 class _Growing:

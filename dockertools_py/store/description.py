@@ -3,6 +3,7 @@
 layers.json                 the layers of a group, lowest first
 image.json, config.json     the layers of an image, and its config blob as it is sent
 places.jsonl                for each layer its entries outside the store: what images on top are put on
+platforms.json              the images of an index, by platform: where each is described
 blobs.json                  compressed blobs by the diff_id of their layer
 *.tar, <hex>                bytes that these name by their full path
 """
@@ -18,10 +19,12 @@ from dockertools_py.errors import DockertoolsError
 from dockertools_py.model import canonical_json
 from dockertools_py.model.digest import Digest
 from dockertools_py.model.entry import Entry, Kind, Owner
+from dockertools_py.model.platform import Platform
 from dockertools_py.pack.image import Image
 from dockertools_py.pack.layer import BlobSource, Layer
 
 _LAYERS, _IMAGE, _CONFIG, _PLACES, _BLOBS = "layers.json", "image.json", "config.json", "places.jsonl", "blobs.json"
+_PLATFORMS = "platforms.json"
 
 
 def write_layers(folder: Path, layers: Iterable[Layer]) -> None:
@@ -56,6 +59,24 @@ def read_names(folder: Path) -> tuple[str, ...]:
 def is_image(folder: Path) -> bool:
     """Whether a folder describes an image."""
     return (folder / _IMAGE).is_file()
+
+
+def write_index(folder: Path, platforms: Iterable[tuple[Platform, Path]], annotations: Mapping[str, str]) -> None:
+    """Describe an index of images that are described in folders of their own; `folder` is there."""
+    listed = [{"platform": platform.to_json(), "image": str(image)} for platform, image in platforms]
+    _write(folder / _PLATFORMS, canonical_json.encode({"platforms": listed, "annotations": dict(annotations)}))
+
+
+def read_index(folder: Path) -> tuple[tuple[tuple[Platform, Image], ...], dict[str, str]]:
+    """The images of an index by platform, in order, and its annotations."""
+    value = _read(folder / _PLATFORMS)
+    images = ((Platform.from_json(entry["platform"]), read_image(Path(entry["image"]))) for entry in value["platforms"])
+    return tuple(images), dict(value["annotations"])
+
+
+def is_index(folder: Path) -> bool:
+    """Whether a folder describes an index."""
+    return (folder / _PLATFORMS).is_file()
 
 
 def write_places(folder: Path, layers: Iterable[Iterable[Entry]]) -> None:
