@@ -4,7 +4,8 @@ import os
 import tempfile
 from pathlib import Path
 
-from dockertools_py.commands.writing import add_compressor, compressed, folder_of, named_image, parser, prepared
+from dockertools_py.commands.image_argument import named_image, parser
+from dockertools_py.commands.writing import add_compressor, compressed, folder_of, prepared
 from dockertools_py.errors import DockertoolsError
 from dockertools_py.formats.archive import write_archive
 from dockertools_py.formats.output import new_file

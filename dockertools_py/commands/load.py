@@ -1,7 +1,7 @@
 """`load`: bring an image into a container engine; of its layers only those that the engine lacks."""
 
+from dockertools_py.commands.image_argument import parser
 from dockertools_py.commands.loading import Loading, add_engine, engines, wanted_image
-from dockertools_py.commands.writing import parser
 
 
 def run(arguments: list[str]) -> int:

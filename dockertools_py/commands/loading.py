@@ -7,18 +7,16 @@ import sys
 import time
 from collections.abc import Iterator
 
+from dockertools_py.commands.image_argument import named_image
 from dockertools_py.commands.progress import Progress, size
-from dockertools_py.commands.writing import named_image
 from dockertools_py.engines.choice import FORMS, Choice, choose
 from dockertools_py.engines.engine import Engine, Wanted, Write
 from dockertools_py.engines.loading import Plan, carry_out, plan
 from dockertools_py.errors import shown
-from dockertools_py.formats.archive import write_archive
 from dockertools_py.model.digest import Digest
 from dockertools_py.pack.bundle import Bundle
 from dockertools_py.pack.layer import BlobSource, Layer
 from dockertools_py.pack.verified import Buffer
-from dockertools_py.store.produce import layer_chunks, stored_chunks
 
 
 def add_engine(parser: argparse.ArgumentParser) -> None:
@@ -89,6 +87,10 @@ class Loading:
             say(self._verb, f"{self.engine.title()}: {self._amounts(sent, 'sent')}, {seconds:.2f} s")
 
     def _write(self, bundle: Bundle, write: Write) -> None:
+        # Not for an image that is there already, which is the usual case.
+        from dockertools_py.formats.archive import write_archive  # noqa: PLC0415
+        from dockertools_py.store.produce import layer_chunks  # noqa: PLC0415
+
         total = sum(blob.descriptor.size for blob in bundle.blobs if isinstance(blob.content, Layer))
         progress = Progress(self._verb, total)
 
@@ -132,6 +134,8 @@ class _Sink:
 
     def copy(self, source: BlobSource) -> None:
         """A stored blob."""
+        from dockertools_py.store.produce import stored_chunks  # noqa: PLC0415
+
         for chunk in stored_chunks(source):
             self._write(chunk)
 

@@ -8,8 +8,8 @@ import argparse
 import os
 import sys
 
+from dockertools_py.commands.image_argument import parser
 from dockertools_py.commands.loading import Loading, add_engine, engines, wanted_image
-from dockertools_py.commands.writing import parser
 from dockertools_py.errors import DockertoolsError, shown
 
 
@@ -27,11 +27,11 @@ def run(arguments: list[str]) -> int:
         raise DockertoolsError("run: a cluster has several nodes; load the image, then use kubectl run")
     wanted = wanted_image(options)
     terminal = sys.stdin is not None and sys.stdin.isatty() and sys.stdout is not None and sys.stdout.isatty()
-    command = found[0].run_command(wanted.references[0], engine_options, options.arguments, terminal=terminal)
     loading = Loading(found[0], wanted, options.zstd, verb="run")
     plan = loading.plan(full=False)
     if plan.missing(wanted):
         loading.carry_out(plan)
+    command = found[0].run_command(wanted.references[0], engine_options, options.arguments, terminal=terminal)
     try:
         os.execvp(command[0], command)
     except FileNotFoundError as error:

@@ -2,7 +2,8 @@
 
 import sys
 
-from dockertools_py.commands.writing import named_image, parser, prepared
+from dockertools_py.commands.image_argument import named_image, parser
+from dockertools_py.commands.writing import prepared
 from dockertools_py.errors import DockertoolsError
 from dockertools_py.formats.archive import write_archive
 from dockertools_py.formats.output import Output

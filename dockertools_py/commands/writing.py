@@ -1,16 +1,13 @@
-"""What `archive`, `layout` and `stream` have in common: their arguments, and the bundle that they write."""
+"""What `archive`, `layout` and `stream` have in common: compressing, and the bundle that they write."""
 
 import argparse
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 
-from dockertools_py.commands.image_argument import open_image
 from dockertools_py.commands.progress import Progress
 from dockertools_py.errors import DockertoolsError
 from dockertools_py.formats.archive import Produce
 from dockertools_py.model.digest import Digest
-from dockertools_py.model.reference import Reference
 from dockertools_py.pack.bundle import Bundle, NamedImage, bundle
 from dockertools_py.pack.compression import COMPRESSORS, check_level
 from dockertools_py.pack.layer import BlobSource, Layer
@@ -19,34 +16,12 @@ from dockertools_py.store.compressed import Compression, compress_layers
 from dockertools_py.store.produce import layer_chunks
 
 
-def parser(verb: str, description: str | None) -> argparse.ArgumentParser:
-    """The arguments of all three."""
-    result = argparse.ArgumentParser(prog=f"dockertools-py {verb}", description=description)
-    result.add_argument(
-        "image", metavar="IMAGE", type=Path, help="a description that Nix built, an archive or a layout"
-    )
-    result.add_argument("--choose", metavar="NAME:TAG", help="which image, where there are several")
-    result.add_argument(
-        "-t", "--tag", "--repo_tag", metavar="NAME:TAG", action="append", help="instead of its own names"
-    )
-    result.add_argument("--default-tag", metavar="NAME:TAG", help="where neither it nor --tag has one")
-    result.add_argument("--zstd", metavar="PROGRAM", help="for zstd, where Python is older than 3.14")
-    return result
-
-
 def add_compressor(result: argparse.ArgumentParser) -> None:
     """The arguments of those that store what they write."""
     result.add_argument(
         "--compressor", choices=COMPRESSORS, default="none", help="for layers that are not compressed yet"
     )
     result.add_argument("--level", type=int, help="of compression: 1 to 9 for gz, 1 to 19 for zstd")
-
-
-def named_image(options: argparse.Namespace) -> NamedImage:
-    """The image under the names that the arguments give it."""
-    named = open_image(options.image, options.choose, options.zstd)
-    names = options.tag or ([] if named.references else [options.default_tag] if options.default_tag else [])
-    return replace(named, references=tuple(map(Reference.parse, names))) if names else named
 
 
 def compressed(named: NamedImage, options: argparse.Namespace, folder: Path, cores: int) -> dict[Digest, BlobSource]:

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from dockertools_py.engines.endpoint import Endpoint, Tls
-from dockertools_py.engines.engine import Refused, Unreachable, WriteArchive
+from dockertools_py.engines.engine import Refused, Unreachable, Write, WriteArchive
 from dockertools_py.errors import DockertoolsError, shown
 from dockertools_py.model import canonical_json
 from dockertools_py.pack.verified import Buffer
@@ -36,6 +36,20 @@ class Answer:
         except DockertoolsError:
             text = None
         return shown(text if isinstance(text, str) else self.data.strip() or f"status {self.status}", 1000)
+
+    def object(self, what: str) -> Mapping[str, Any]:
+        """The JSON object that it should be. Raises DockertoolsError, with `what` was asked for."""
+        self._check(what)
+        return canonical_json.decode_object(self.data, what)
+
+    def list(self, what: str) -> list[Any]:
+        """The JSON list that it should be, likewise."""
+        self._check(what)
+        return canonical_json.decode_list(self.data, what)
+
+    def _check(self, what: str) -> None:
+        if self.status != 200:
+            raise DockertoolsError(f"{what}: {self.message()}")
 
 
 class Api:
@@ -70,30 +84,45 @@ class Api:
         """
         connection = self._connected()
         try:
-            connection.putrequest("POST", _target(path, query))
-            connection.putheader("Content-Type", "application/x-tar")
-            connection.putheader("Transfer-Encoding", "chunked")
-            connection.endheaders()
-            assert connection.sock
-            connection.sock.settimeout(None)
-            try:
-                _write_chunked(connection.sock, write_archive)
-            except (BrokenPipeError, ConnectionResetError) as error:
-                return self._refusal(connection, error)
-            return self._answer(connection)
-        except (OSError, http.client.HTTPException) as error:
-            raise self._dropped(error) from error
+            self._write(connection, path, write_archive, query)
+            return self._answered(connection)
+        except _HungUp as error:
+            return self._refusal(connection, error)
         finally:
             # What is left of a broken upload would be read as the next request.
             self.close()
 
-    def _refusal(self, connection: "_Connection", error: OSError) -> Answer:
+    def _write(
+        self, connection: "_Connection", path: str, write_archive: WriteArchive, query: Mapping[str, str] | None
+    ) -> None:
+        sock = connection.sock
+        assert sock
+
+        def send(data: Buffer) -> None:
+            # Only what the socket says: files that an archive is made of have errors too.
+            try:
+                sock.sendall(data)
+            except OSError as error:
+                raise _HungUp(error.strerror or str(error)) from error
+
+        connection.putrequest("POST", _target(path, query))
+        connection.putheader("Content-Type", "application/x-tar")
+        connection.putheader("Transfer-Encoding", "chunked")
+        try:
+            connection.endheaders()
+        except OSError as error:
+            raise _HungUp(error.strerror or str(error)) from error
+        sock.settimeout(None)
+        _write_chunked(send, write_archive)
+
+    def _refusal(self, connection: "_Connection", error: "_HungUp") -> Answer:
+        """What was said before hanging up. Raises Refused when that is nothing, or no refusal."""
         assert connection.sock
         connection.sock.settimeout(CONNECT_TIMEOUT)
         try:
             answer = self._answer(connection)
         except (OSError, http.client.HTTPException):
-            raise Refused(f"hung up in the middle of the archive ({shown(error.strerror)})") from error
+            raise Refused(f"hung up in the middle of the archive ({shown(error)})") from error
         if answer.status < 400 and b"rror" not in answer.data:
             raise Refused("stopped reading in the middle of the archive") from error
         return answer
@@ -120,12 +149,20 @@ class Api:
         connection.request(method, _target(path, query), headers={"Content-Length": "0"} if method == "POST" else {})
         return self._answer(connection)
 
+    def _answered(self, connection: "_Connection") -> Answer:
+        try:
+            return self._answer(connection)
+        except (OSError, http.client.HTTPException) as error:
+            raise self._dropped(error) from error
+
     def _answer(self, connection: "_Connection") -> Answer:
         response = connection.getresponse()
         data = response.read(MAX_ANSWER + 1)
         if len(data) > MAX_ANSWER:
             self.close()
             raise DockertoolsError(f"{self.endpoint.url}: an answer of more than {MAX_ANSWER} bytes: is it an engine?")
+        if response.length:  # so many bytes were announced besides; http.client says nothing of it
+            raise http.client.IncompleteRead(data, response.length)
         headers = {name.lower(): value for name, value in response.getheaders()}
         if response.will_close:
             self.close()
@@ -146,6 +183,10 @@ class Api:
             return DockertoolsError(f"{self.endpoint.url}: no answer in {ANSWER_TIMEOUT:.0f} s")
         reason = shown(error) or type(error).__name__
         return DockertoolsError(f"{self.endpoint.url}: the connection dropped, or it speaks no HTTP ({reason})")
+
+
+class _HungUp(Exception):
+    """The other side reads no further."""
 
 
 class _Connection(http.client.HTTPConnection):
@@ -218,35 +259,25 @@ def _target(path: str, query: Mapping[str, str] | None) -> str:
     return quote(path, safe="/:@") + (f"?{urlencode(query)}" if query else "")
 
 
-def _write_chunked(sock: socket.socket, write_archive: WriteArchive) -> None:
+def _write_chunked(send: Write, write_archive: WriteArchive) -> None:
     """The archive in chunks (RFC 9112, 7.1); what is small is sent in one go with what comes before it."""
     waiting = bytearray()
 
     def write(data: Buffer) -> None:
-        if len(waiting) + len(data) < _SMALL:
-            waiting.extend(data)
-            return
-        flush()
+        if len(waiting) + len(data) >= _SMALL:
+            flush()
         if len(data) < _SMALL:
             waiting.extend(data)
             return
-        sock.sendall(b"%x\r\n" % len(data))
-        sock.sendall(data)
-        sock.sendall(b"\r\n")
+        send(b"%x\r\n" % len(data))
+        send(data)
+        send(b"\r\n")
 
     def flush() -> None:
         if waiting:
-            sock.sendall(b"%x\r\n%b\r\n" % (len(waiting), bytes(waiting)))
+            send(b"%x\r\n%b\r\n" % (len(waiting), bytes(waiting)))
             waiting.clear()
 
     write_archive(write)
     flush()
-    sock.sendall(b"0\r\n\r\n")
-
-
-def json_value(answer: Answer, what: str) -> Any:
-    """The object or list of an answer that should be 200. Raises DockertoolsError."""
-    if answer.status != 200:
-        raise DockertoolsError(f"{what}: {answer.message()}")
-    decode = canonical_json.decode_list if answer.data.lstrip()[:1] == b"[" else canonical_json.decode_object
-    return decode(answer.data, what)
+    send(b"0\r\n\r\n")

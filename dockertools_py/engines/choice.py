@@ -6,12 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from dockertools_py.engines.api import Api
-from dockertools_py.engines.containerd import Containerd
 from dockertools_py.engines.docker import Docker
 from dockertools_py.engines.endpoint import Endpoint, from_environment, of_context
 from dockertools_py.engines.engine import Engine, Unreachable
-from dockertools_py.engines.podman import Podman
-from dockertools_py.engines.programs import answer
 from dockertools_py.engines.record import Record
 from dockertools_py.errors import DockertoolsError, shown
 
@@ -108,14 +105,18 @@ def _podman(environment: Mapping[str, str]) -> Engine:
                 continue
     if not shutil.which("podman"):
         raise Unreachable("no program podman is on PATH, and no socket of Podman answers")
+    from dockertools_py.engines.podman import Podman  # noqa: PLC0415 - nor what containerd needs, where Docker answers
+
     return Podman()
 
 
-def _containerd(choice: Choice) -> Containerd:
+def _containerd(choice: Choice) -> Engine:
     return _ctr(("ctr",), "containerd", choice)
 
 
-def _ctr(command: tuple[str, ...], title: str, choice: Choice) -> Containerd:
+def _ctr(command: tuple[str, ...], title: str, choice: Choice) -> Engine:
+    from dockertools_py.engines.containerd import Containerd  # noqa: PLC0415
+
     if not shutil.which(command[0]):
         raise Unreachable(f"no program {command[0]} is on PATH")
     options = _options(choice, KUBERNETES if title == "k3s" else None)
@@ -136,6 +137,9 @@ def _at_socket(path: str, make: Callable[[], Engine]) -> Engine:
 
 def _nodes(cluster: str, choice: Choice) -> list[Engine]:
     """The nodes of a cluster of kind are containers, each with a containerd of its own."""
+    from dockertools_py.engines.containerd import Containerd  # noqa: PLC0415
+    from dockertools_py.engines.programs import answer  # noqa: PLC0415
+
     label = f"label=io.x-k8s.kind.cluster={cluster}"
     role = '{{.Names}} {{.Label "io.x-k8s.kind.role"}}'
     program = "docker" if shutil.which("docker") else "podman"

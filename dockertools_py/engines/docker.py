@@ -16,7 +16,7 @@ from functools import cached_property
 from itertools import takewhile
 from typing import Any
 
-from dockertools_py.engines.api import Answer, Api, json_value
+from dockertools_py.engines.api import Answer, Api
 from dockertools_py.engines.engine import Engine, Held, Refused, Wanted, WriteArchive
 from dockertools_py.engines.record import Record
 from dockertools_py.errors import DockertoolsError, shown
@@ -103,6 +103,10 @@ class Docker(Engine):
         if answer.status not in (200, 201):
             raise DockertoolsError(f"{self.title()}: no name {reference} for {source}: {answer.message()}")
 
+    def name_of(self, reference: Reference) -> str:
+        """In full for Podman, which may ask which registry a short name means."""
+        return reference.normalised() if self._is_podman() else str(reference)
+
     def run_command(
         self, reference: Reference, options: Sequence[str], arguments: Sequence[str], *, terminal: bool
     ) -> list[str]:
@@ -150,7 +154,7 @@ class Docker(Engine):
     @cached_property
     def _images(self) -> list[Mapping[str, Any]]:
         answer = self._get("/images/json")
-        images = json_value(answer, f"{self.title()}: its list of images")
+        images = answer.list(f"{self.title()}: its list of images")
         found = [image for image in images if isinstance(image, dict) and isinstance(image.get("Id"), str)]
         # Podman lists an image once for each of its names.
         return list({image["Id"]: image for image in found}.values())
@@ -164,15 +168,14 @@ class Docker(Engine):
         answer = self._get(f"/images/{name}/json", {"manifests": "1"})
         if answer.status == 404:
             return None
-        value: Mapping[str, Any] = json_value(answer, f"{self.title()}: image {name}")
-        return value
+        return answer.object(f"{self.title()}: image {name}")
 
     def _is_whole(self, found: Mapping[str, Any], reference: Reference, wanted: Wanted) -> bool:
         """Whether containerd's store has every blob of the image that `found` describes."""
         if self._api_version() >= MANIFESTS_SINCE:
             return _is_available(found, wanted)
         answer = self._get("/images/json", {"filters": json.dumps({"reference": [_familiar(reference)]})})
-        listed = json_value(answer, f"{self.title()}: its list of images")
+        listed = answer.list(f"{self.title()}: its list of images")
         return any(isinstance(image, dict) and image.get("Id") == str(wanted.manifest) for image in listed)
 
     def _is_ours(self, image_id: object) -> bool:
@@ -182,7 +185,7 @@ class Docker(Engine):
             return False
 
     def _has_containerd_store(self) -> bool:
-        info = json_value(self._get("/info"), f"{self.title()}: what it says of itself")
+        info = self._get("/info").object(f"{self.title()}: what it says of itself")
         return "io.containerd.snapshotter.v1" in json.dumps(info.get("DriverStatus"))
 
     def _is_podman(self) -> bool:

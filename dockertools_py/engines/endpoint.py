@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from dockertools_py.errors import DockertoolsError, shown
 from dockertools_py.model import canonical_json
 
 DEFAULT_SOCKET = "unix:///var/run/docker.sock"
+_USER = re.compile(r"//[^/]*@")
+"""Who asks, maybe with a password: not for error messages."""
 _PORTS = {False: 2375, True: 2376}
 
 
@@ -61,7 +64,8 @@ class Endpoint:
             host = f"{parts.username}@{parts.hostname}" if parts.username else str(parts.hostname)
             return cls(url, "ssh", host=host, port=port)
         raise DockertoolsError(
-            f"{what}: {shown(url)} is no address of an engine: write unix:///path, tcp://host:port or ssh://user@host"
+            f"{what}: {shown(_USER.sub('//…@', url))} is no address of an engine: "
+            "write unix:///path, tcp://host:port or ssh://user@host"
         )
 
 

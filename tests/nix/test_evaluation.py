@@ -18,7 +18,7 @@ FORMS = """
   a = builtins.toFile "a" "a";
   one = build { name = "one"; contents = [ pkgs.bash ]; config.Cmd = [ "${pkgs.coreutils}/bin/ls" ]; };
   all = [
-    one one.oci one.ociArchive one.stream one.description
+    one one.oci one.ociArchive one.stream one.load one.run one.description
     (build { name = "two"; fromImage = one; copyToRoot = [ pkgs.bash ]; layers = [ [ a ] ]; extraCommands = "true"; })
     (build { name = "three"; addTarball = mkTarball { drv = pkgs.bash; }; compressor = "zstd"; })
     (mergeImages { name = "four"; image1 = one; image2 = one; })

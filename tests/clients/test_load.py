@@ -1,0 +1,167 @@
+"""`load` and `run` with real engines: what they are sent is counted outside, and what they have then is whole."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.clients.available import ENGINES
+from tests.clients.engines.engine import Engine, familiar
+from tests.clients.engines.errors import EngineError
+from tests.clients.loaders import SMALL, Loader, ProgramLoader, SocketLoader, Versions, client_of, loader
+from tests.conftest import CHECKOUT
+
+HOW = {
+    **{name: ("socket",) for name in ENGINES if name.startswith("docker")},
+    "podman": ("program", "socket"),
+    **{name: ("program",) for name in ENGINES if name.startswith("containerd-")},
+    "containerd": ("program", "k3s", "kind"),
+}
+CASES = [(engine, how) for engine, ways in HOW.items() for how in ways]
+
+
+def cases(*engines: str, without: tuple[str, ...] = ()) -> list[object]:
+    return [
+        pytest.param(engine, how, marks=pytest.mark.xdist_group(engine), id=f"{engine}-{how}")
+        for engine, how in CASES
+        if engine.startswith(engines or "") and how not in without
+    ]
+
+
+@pytest.fixture
+def how(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def versions(tmp_path: Path) -> Versions:
+    return Versions(tmp_path)
+
+
+@pytest.fixture
+def loading(empty_engine: Engine, how: str, tmp_path: Path) -> Iterator[Loader]:
+    with loader(how, empty_engine, tmp_path) as found:
+        yield found
+
+
+every = pytest.mark.parametrize(("engine", "how"), cases(), indirect=True)
+
+
+def is_default_namespace(how: str) -> bool:
+    """What kubelets look at is another namespace than the one in which the harness runs containers."""
+    return how not in ("k3s", "kind")
+
+
+@every
+def test_only_what_is_missing_is_sent(loading: Loader, versions: Versions, how: str, tmp_path: Path) -> None:
+    busybox = versions.busybox()
+    data = versions.layer({"data": os.urandom(3_000_000)})
+    one = versions.image(busybox, data, versions.layer({"text": b"one\n"}))
+    two = versions.image(busybox, data, versions.layer({"text": b"two\n"}))
+    event = (first := loading.load(one, "-t", "app:1")).loaded()
+    assert (event["layersSent"], event["layers"]) == (3, 3)
+    assert event["bytesWritten"] <= first.sent < event["bytesWritten"] + SMALL
+
+    event = (same := loading.load(one, "-t", "app:1")).loaded()
+    assert (event["layersSent"], event["bytesWritten"]) == (0, 0)
+    assert same.sent < 500
+
+    event = (changed := loading.load(two, "-t", "app:2")).loaded()
+    assert (event["layersSent"], event["bytesSent"]) == (1, event["bytesSent"])
+    assert event["bytesSent"] < SMALL < event["bytesWritten"] < 3 * SMALL
+    assert event["bytesWritten"] <= changed.sent < 3 * SMALL + 2000
+
+    tagged = loading.load(two, "-t", "other:1", "-t", "localhost:5000/team/app:2")
+    assert tagged.loaded()["layersSent"] == 0
+    assert tagged.sent < 3000
+    if is_default_namespace(how):
+        for event, text in ((first.loaded(), "one\n"), (changed.loaded(), "two\n"), (tagged.loaded(), "two\n")):
+            for reference in event["references"]:
+                assert loading.engine.run(reference) == text
+        check_whole(loading.engine, changed.loaded()["references"][0], event["id"], tmp_path)
+
+
+def check_whole(engine: Engine, reference: str, image_id: str, folder: Path) -> None:
+    """It can be saved, and what is saved is all there. Later images must not need the earlier ones."""
+    engine.save(reference, folder / "saved.tar")
+    command = [sys.executable, "-m", "dockertools_py", "validate", str(folder / "saved.tar")]
+    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    engine.reset()
+    [again] = engine.load(folder / "saved.tar")
+    assert familiar(again) == familiar(reference)
+    engine.run(again)
+
+
+@every
+def test_a_base_is_shared_between_images(loading: Loader, versions: Versions, how: str) -> None:
+    busybox, data = versions.busybox(), versions.layer({"data": os.urandom(2_000_000)})
+    loading.load(versions.image(busybox, data, versions.layer({"text": b"a\n"})), "-t", "a:1").loaded()
+    result = loading.load(versions.image(busybox, data, versions.layer({"text": b"b\n"})), "-t", "b:1")
+    event = result.loaded()
+    assert event["layersSent"] == 1
+    assert result.sent < 4 * SMALL
+    if is_default_namespace(how):
+        assert loading.engine.run(event["references"][0]) == "b\n"
+
+
+@every
+def test_what_was_removed_is_sent_again(loading: Loader, versions: Versions, how: str) -> None:
+    image = versions.image(versions.busybox(), versions.layer({"text": b"again\n"}))
+    loading.load(image, "-t", "app:1").loaded()
+    if not is_default_namespace(how):
+        loading.engine.namespace.run(["ctr", "--namespace=k8s.io", "images", "rm", "--sync", "docker.io/library/app:1"])
+    else:
+        loading.engine.reset()
+    event = loading.load(image, "-t", "app:1").loaded()
+    assert event["layersSent"] == 2
+    if is_default_namespace(how):
+        assert loading.engine.run(event["references"][0]) == "again\n"
+
+
+@every
+def test_what_goes_away_meanwhile_is_sent_after_all(loading: Loader, versions: Versions, how: str) -> None:
+    busybox = versions.busybox()
+    loading.load(versions.image(busybox, versions.layer({"text": b"one\n"})), "-t", "app:1").loaded()
+    image = versions.image(busybox, versions.layer({"text": b"two\n"}))
+    if isinstance(loading, SocketLoader):
+        loading.before_load(loading.engine.reset)
+    else:
+        assert isinstance(loading, ProgramLoader)
+        namespace = "default" if is_default_namespace(how) else "k8s.io"
+        remove = f"ctr --namespace={namespace} images rm --sync docker.io/library/app:1"
+        if loading.to == ("--to", "podman"):
+            remove = " ".join([*client_of(loading.engine), "rmi", "--all", "--force"])
+        loading.script_before_load(f"PATH={loading.engine.path}\n{remove}\n")
+    result = loading.load(image, "-t", "app:2")
+    event = result.loaded()
+    assert [json.loads(line)["event"] for line in result.stdout.splitlines()].count("again") == 1
+    assert event["layersSent"] == 2
+    if is_default_namespace(how):
+        assert loading.engine.run(event["references"][0]) == "two\n"
+
+
+@pytest.mark.parametrize(("engine", "how"), cases(without=("k3s", "kind")), indirect=True)
+def test_an_interrupted_load_leaves_no_image(loading: Loader, versions: Versions) -> None:
+    image = versions.image(versions.busybox(), versions.layer({"text": os.urandom(4_000_000)}))
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+        assert loading.interrupted(image, "app:1", number) in (128 + number, -number)
+        with pytest.raises((EngineError, KeyError)):
+            loading.engine.inspect("docker.io/library/app:1")
+    event = loading.load(image, "-t", "app:1").loaded()
+    assert event["layers"] == 2
+    loading.engine.run(event["references"][0])
+
+
+@pytest.mark.parametrize(("engine", "how"), cases("docker"), indirect=True)
+def test_as_many_layers_as_docker_mounts(loading: Loader, versions: Versions) -> None:
+    layers = [versions.busybox(), *(versions.layer({f"{number}": b"x"}) for number in range(123))]
+    assert loading.load(versions.image(*layers, versions.layer({"text": b"1\n"})), "-t", "app:1").loaded()["layersSent"] == 125
+    event = loading.load(versions.image(*layers, versions.layer({"text": b"2\n"})), "-t", "app:2").loaded()
+    assert (event["layersSent"], event["layers"]) == (1, 125)
+    assert loading.engine.run(event["references"][0]) == "2\n"
