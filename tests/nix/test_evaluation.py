@@ -32,7 +32,7 @@ def test_with_nothing_but_python_bash_and_coreutils(nix: Nix) -> None:
     tools = f"(import {nix.checkout} {{ inherit pkgs; }}).dockerTools"
     body = f"let {MINIMAL} in with {tools}; let {FORMS} in map (drv: drv.drvPath) all"
     done = nix.run("nix-instantiate", "--eval", "--strict", "--json", "-E", body)
-    assert done.stdout.count(".drv") == 10
+    assert done.stdout.count(".drv") == 12
     assert "no <nixpkgs>" not in done.stderr, "the package set that comes along is not looked at"
 
 
@@ -47,7 +47,7 @@ def test_no_import_from_derivation(nix: Nix) -> None:
     body = f"let {MINIMAL} in with {tools}; let {FORMS} in map (drv: [ drv.drvPath drv.outPath ]) all"
     options = ["--option", "allow-import-from-derivation", "false"]
     done = nix.run("nix-instantiate", "--eval", "--strict", "--json", "--read-write-mode", *options, "-E", body)
-    assert done.stdout.count(".drv") == 10
+    assert done.stdout.count(".drv") == 12
     nix.run("nix-instantiate", *options, "-E", wrapped('removeAttrs ours [ "dockerTools" "pkgs" ]'))
 
 
