@@ -23,6 +23,13 @@
       lib.dockerTools = import ./nix/fromPackages.nix; # pkgs -> { build mkTarball mergeImages … }
       overlays.default = import ./nix/overlay.nix;
 
+      # nix flake init --template …
+      templates.default = {
+        path = ./templates/default;
+        description = "A small service in a container image: nix build, nix run .#load, nix run .#push";
+        welcomeText = "Name in `flake.nix` where you have dockertools_py from; README.md says how to go on.";
+      };
+
       # nix run .#bash-python.load
       packages = perSystem (system: mapAttrs (_: commandLine.${system}.runnable) (examples system) // {
         dockertools-py = commandLine.${system}.program;

@@ -239,8 +239,7 @@ def day(apps: Sequence[Application], farm: Farm, versions: Versions, dice: rando
             if dice.random() * len(hit) > 1:
                 continue
             versions.change(path)
-        for one in hit[:left]:
-            yield one
+        yield from hit[:left]
         left -= len(hit)
 
 

@@ -44,7 +44,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def flake(nix: Nix, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What of the checkout a flake needs: as a path, all of it would be copied to the store, .cache and .git too."""
     folder = tmp_path_factory.mktemp("flake")
-    for name in ("nix", "dockertools_py", "examples"):
+    for name in ("nix", "dockertools_py", "examples", "templates"):
         shutil.copytree(nix.checkout / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("default.nix", "flake.nix"):
         shutil.copy(nix.checkout / name, folder)

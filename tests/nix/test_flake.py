@@ -30,7 +30,7 @@ def test_show(nix: Nix, flake: Path) -> None:
     shown = json.loads(run(nix, flake, "flake show", "", "--json"))
     examples = set(nix.eval('builtins.attrNames (removeAttrs ours [ "dockerTools" "pkgs" ])'))
     system = system_of(nix)
-    assert set(shown) >= {"apps", "checks", "hydraJobs", "lib", "overlays", "packages"}
+    assert set(shown) >= {"apps", "checks", "hydraJobs", "lib", "overlays", "packages", "templates"}
     assert set(shown["packages"][system]) == examples | {"default", "dockertools-py"}
     assert set(shown["checks"][system]) == examples
     assert all(package["type"] == "derivation" for package in shown["packages"][system].values())
@@ -50,6 +50,11 @@ def test_build_is_what_nix_build_builds(nix: Nix, flake: Path, tmp_path: Path) -
 
 def test_a_check_validates_an_image(nix: Nix, flake: Path) -> None:
     run(nix, flake, "build", f"#checks.{system_of(nix)}.hello", "--no-link")
+
+
+def test_flake_check(nix: Nix, flake: Path) -> None:
+    """Nix's own idea of what each output is; and all images are validated."""
+    run(nix, flake, "flake check")
 
 
 def test_run(nix: Nix, flake: Path) -> None:
