@@ -43,7 +43,9 @@ def _decode(data: bytes, what: str) -> Any:
         if b"\\u" in data:  # an escape may be half a character, which no UTF-8 can say
             encode(value)
         return value
-    except (ValueError, RecursionError) as error:
+    except RecursionError as error:  # whose text follows the version of Python
+        raise DockertoolsError(f"{what}: not JSON (nested too deeply)") from error
+    except ValueError as error:
         raise DockertoolsError(f"{what}: not JSON ({shown(error)})") from error
 
 
