@@ -2,9 +2,9 @@
 #
 #   nix-build -A bash-python && docker load < result
 #   import ./. { inherit pkgs; }
-{ pkgs ? import ./nix/packageSet.nix }:
+{ pkgs ? import ./nix/internal/packageSet.nix }:
 let
-  dockerTools = import ./nix/fromPackages.nix pkgs;
+  dockerTools = import ./nix/internal/fromPackages.nix pkgs;
   withOurs = pkgs // { inherit dockerTools; };
 in
 { inherit dockerTools; pkgs = withOurs; } // import ./examples withOurs

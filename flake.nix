@@ -17,10 +17,10 @@
       perSystem = make: listToAttrs (map (system: { name = system; value = make system; }) systems);
       ours = perSystem (system: import ./. { pkgs = import nixpkgs { inherit system; }; });
       examples = system: removeAttrs ours.${system} [ "dockerTools" "pkgs" ];
-      commandLine = perSystem (system: import ./nix/commandLine.nix ours.${system}.pkgs);
+      commandLine = perSystem (system: import ./nix/internal/commandLine.nix ours.${system}.pkgs);
     in
     {
-      lib.dockerTools = import ./nix/fromPackages.nix; # pkgs -> { build mkTarball mergeImages … }
+      lib.dockerTools = import ./nix/internal/fromPackages.nix; # pkgs -> { build mkTarball mergeImages … }
       overlays.default = import ./nix/overlay.nix;
 
       # nix flake init --template …

@@ -21,7 +21,7 @@ let
     let
       ours = import ../. { pkgs = import nixpkgs { inherit system; }; };
     in
-    import ./commandLine.nix ours.pkgs // {
+    import ./internal/commandLine.nix ours.pkgs // {
       inherit (ours.dockerTools) hydraProducts;
       examples = removeAttrs ours [ "dockerTools" "pkgs" ];
     });

@@ -2,5 +2,5 @@
 #
 #   import <nixpkgs> { overlays = [ (import ./nix/overlay.nix) ]; }
 final: prev: {
-  dockerTools = import ./fromPackages.nix final;
+  dockerTools = import ./internal/fromPackages.nix final;
 }

@@ -10,29 +10,45 @@ from dockertools_py.errors import DockertoolsError
 from dockertools_py.formats.archive import write_archive
 from dockertools_py.formats.output import new_file
 
+STORE = "/nix/store"
+
 
 def run(arguments: list[str]) -> int:
     """Prints the name of the file; exit code 0 when it is whole."""
     options_parser = parser("archive", __doc__)
     options_parser.add_argument(
-        "-o", "--output", metavar="FILE", type=Path, required=True, help="replaced if it is there"
+        "-o",
+        "--output",
+        metavar="FILE",
+        type=Path,
+        required=True,
+        help="replaced if it is there; of a link what it leads to",
     )
     options_parser.add_argument(
         "--oci", action="store_true", help="an OCI archive only: without Docker's manifest.json"
     )
     add_compressor(options_parser)
     options = options_parser.parse_args(arguments)
-    if options.output.exists() and not options.output.is_file():
-        # Renaming onto a device would replace it: /dev/null as a file of some megabytes.
-        raise DockertoolsError(f"--output: {options.output} is there and no file: name a file, or use `stream`")
+    target = _target(options.output)
     named = named_image(options)
-    with tempfile.TemporaryDirectory(prefix=".dockertools-py.", dir=folder_of(options.output)) as folder:
+    with tempfile.TemporaryDirectory(prefix=".dockertools-py.", dir=folder_of(target)) as folder:
         stored = compressed(named, options, Path(folder), os.cpu_count() or 1)
         whole, produce, progress = prepared(named, stored, "archive")
         try:
-            with new_file(options.output) as out:
+            with new_file(target) as out:
                 write_archive(whole, out, produce, docker=not options.oci)
         finally:
             progress.end()
     print(options.output)
     return 0
+
+
+def _target(output: Path) -> Path:
+    """The file that is written: a link stays, and what it leads to is replaced, as cp does it. Raises DockertoolsError."""
+    if output.exists() and not output.is_file():
+        # Renaming onto a device would replace it: /dev/null as a file of some megabytes.
+        raise DockertoolsError(f"--output: {output} is there and no file: name a file, or use `stream`")
+    target = Path(os.path.realpath(output))
+    if output.is_symlink() and target.is_relative_to(STORE):
+        raise DockertoolsError(f"--output: {output} is a link to {target}, which nobody may change: name another file")
+    return target

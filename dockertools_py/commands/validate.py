@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from dockertools_py.errors import DockertoolsError
+from dockertools_py.errors import DockertoolsError, MissingProgramError
 from dockertools_py.formats.members import Reader
 from dockertools_py.formats.validate import lines, validate
 
@@ -20,7 +20,10 @@ def run(arguments: list[str]) -> int:
     for path in options.images:
         if not path.exists():
             raise DockertoolsError(f"{path}: no such file or directory")
-        reports.append((str(path), validate(Reader.open(path), options.zstd)))
+        try:
+            reports.append((str(path), validate(Reader.open(path), options.zstd)))
+        except MissingProgramError as error:
+            raise DockertoolsError(f"{path}: {error}") from error
     if options.json:
         keys = ("images", "blobs", "mismatches")
         print(json.dumps([{"path": path} | {key: getattr(report, key) for key in keys} for path, report in reports]))

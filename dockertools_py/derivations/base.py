@@ -11,7 +11,7 @@ from dockertools_py.formats.image_reader import (
     stored_images,
 )
 from dockertools_py.formats.members import Reader
-from dockertools_py.formats.uncompressed import uncompressed, why_no_tar
+from dockertools_py.formats.uncompressed import uncompressed
 from dockertools_py.model.platform import Platform
 from dockertools_py.store.description import write_image, write_places
 
@@ -51,7 +51,4 @@ def _plain(attributes: Attributes, given: Path) -> Path:
         return given
     if not given.is_file():
         raise DockertoolsError(f"{given}: neither a file nor a directory")
-    plain = uncompressed(given, attributes.out / "archive.tar", attributes.spec["zstd"])
-    if plain == given and given.stat().st_size and (what := why_no_tar(given)):
-        raise DockertoolsError(f"{given}: no image: it is no tar, but {what}")
-    return plain
+    return uncompressed(given, attributes.out / "archive.tar", attributes.spec["zstd"])

@@ -5,7 +5,8 @@ from pathlib import Path
 from dockertools_py.derivations.attributes import Attributes
 from dockertools_py.derivations.stored_layer import places, write_layer
 from dockertools_py.errors import DockertoolsError
-from dockertools_py.formats.uncompressed import uncompressed, why_no_tar
+from dockertools_py.formats.members import why_no_tar
+from dockertools_py.formats.uncompressed import uncompressed
 from dockertools_py.model.references_graph import name_of
 from dockertools_py.pack.layer import PathsSource, created_by
 from dockertools_py.pack.store_split import members, split

@@ -5,8 +5,8 @@ from pathlib import Path
 from dockertools_py.derivations.attributes import Attributes
 from dockertools_py.errors import DockertoolsError
 from dockertools_py.formats.image_reader import file_compressor, read_layer
-from dockertools_py.formats.members import Reader, SingleFile
-from dockertools_py.formats.uncompressed import uncompressed, why_no_tar
+from dockertools_py.formats.members import Reader, SingleFile, why_no_tar
+from dockertools_py.formats.uncompressed import uncompressed
 from dockertools_py.model.media_type import LAYER_OF_COMPRESSOR
 from dockertools_py.model.references_graph import name_of
 from dockertools_py.store.description import write_layers, write_places

@@ -9,7 +9,8 @@ from dockertools_py.errors import DockertoolsError, shown
 from dockertools_py.model.canonical_json import MAX_JSON_BYTES
 from dockertools_py.model.entry import Kind
 from dockertools_py.pack.decompression import MAGIC_SIZE, compressor_of
-from dockertools_py.pack.tar_reader import FileStream, members
+from dockertools_py.pack.tar import BLOCK
+from dockertools_py.pack.tar_reader import FileStream, begins_as_tar, members
 from dockertools_py.pack.verified import Buffer
 
 READ_SIZE = 1 << 20
@@ -45,6 +46,8 @@ class ArchiveMembers:
             raise DockertoolsError(
                 f"{self.what}: compressed by {compressor}; uncompress it first, so that what is inside can be reached"
             )
+        if path.stat().st_size and (found := why_no_tar(path)):
+            raise DockertoolsError(f"{self.what}: no image: it is no tar, but {found}")
         try:
             self._index(path)
         except DockertoolsError as error:
@@ -170,6 +173,15 @@ def read_range(path: Path, offset: int, size: int) -> Iterator[Buffer]:
                 raise DockertoolsError(f"{path}: ends {size} bytes too early")
             size -= len(data)
             yield data
+
+
+def why_no_tar(file: Path) -> str | None:
+    """What an uncompressed file is instead of a tar, for an error; None when it begins as one."""
+    with file.open("rb") as opened:
+        start = opened.read(BLOCK)
+    if begins_as_tar(start):
+        return None
+    return f"begins with {shown(start[:8])}" if start else "is empty"
 
 
 def _clean(name: bytes) -> str:

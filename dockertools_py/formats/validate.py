@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from dockertools_py.errors import DockertoolsError, shown
+from dockertools_py.errors import DockertoolsError, MissingProgramError, shown
 from dockertools_py.formats.image_reader import ATTESTATION, REFERENCE_TYPE, file_compressor
 from dockertools_py.formats.members import Reader
 from dockertools_py.model import canonical_json
@@ -73,6 +73,8 @@ class _Validation:
         """Errors inside become mismatches, so that one report has them all."""
         try:
             yield
+        except MissingProgramError:
+            raise
         except DockertoolsError as error:
             self.mismatches.append(f"{what}: {error}")
 

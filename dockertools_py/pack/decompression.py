@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
-from dockertools_py.errors import DockertoolsError, shown
+from dockertools_py.errors import DockertoolsError, MissingProgramError, shown
 from dockertools_py.pack.compression import feed
 from dockertools_py.pack.verified import Buffer
 
@@ -159,7 +159,7 @@ def _zstd(chunks: Iterable[Buffer], what: str, program: str | None) -> Iterator[
 
 def _zstd_program(chunks: Iterable[Buffer], what: str, program: str | None) -> Iterator[Buffer]:
     if program is None:
-        raise DockertoolsError(
+        raise MissingProgramError(
             f"{what}compressed by zstd, which this Python cannot read (3.14 can): "
             "give the program, `zstd` in Nix, --zstd by hand"
         )

@@ -71,7 +71,9 @@ def make_read_only(target: bytes | int) -> None:
     attributes = struct.pack("=4Q", _MOUNT_ATTR_RDONLY, 0, 0, 0)
     directory, path = (target, b"") if isinstance(target, int) else (AT_FDCWD, target)
     flags = _AT_RECURSIVE | (0 if path else AT_EMPTY_PATH)
-    checked(libc.syscall(_NR_MOUNT_SETATTR, directory, path, flags, attributes, ctypes.c_size_t(len(attributes))), target)
+    checked(
+        libc.syscall(_NR_MOUNT_SETATTR, directory, path, flags, attributes, ctypes.c_size_t(len(attributes))), target
+    )
 
 
 def clone_mount(path: bytes) -> int:
@@ -154,7 +156,9 @@ class Listener:
 
     def answer_with_descriptor(self, number: int, descriptor: int, flags: int) -> None:
         """Give the process a copy of `descriptor`, and its number as the result of the call; Linux 5.14."""
-        fcntl.ioctl(self.descriptor, _SECCOMP_ADD_FD, struct.pack("=QIIII", number, _ADD_FD_AND_ANSWER, descriptor, 0, flags))
+        fcntl.ioctl(
+            self.descriptor, _SECCOMP_ADD_FD, struct.pack("=QIIII", number, _ADD_FD_AND_ANSWER, descriptor, 0, flags)
+        )
 
 
 def ptrace(request: int, pid: int, address: int = 0, data: object = None) -> None:

@@ -95,7 +95,11 @@ class Processes:
 
 def _set_ids(file: Pinned, recorded: Recorded) -> tuple[int | None, int | None]:
     """As which uid and gid a file starts, where it says so: not a script, whose interpreter is started."""
-    if recorded.kind is not Kind.FILE or not recorded.mode & (S_ISUID | S_ISGID) or not recorded.mode & _ANYBODY_EXECUTES:
+    if (
+        recorded.kind is not Kind.FILE
+        or not recorded.mode & (S_ISUID | S_ISGID)
+        or not recorded.mode & _ANYBODY_EXECUTES
+    ):
         return None, None
     with open(file.path, "rb", buffering=0) as program:
         if program.read(2) == b"#!":

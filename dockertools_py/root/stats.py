@@ -37,7 +37,9 @@ class Stats:
             "statx": lambda pid, a: self._stat(pid, a[0], a[1], a[2], a[4], a[3]),
         }
 
-    def _stat(self, pid: int, directory: int, address: int, flags: int, result: int, mask: int | None = None) -> int | None:
+    def _stat(
+        self, pid: int, directory: int, address: int, flags: int, result: int, mask: int | None = None
+    ) -> int | None:
         # The most frequent call by far, so it is written out: 8 µs of Python for a file without a record.
         path = self._paths.read(pid, address)
         directory = signed(directory)

@@ -14,7 +14,7 @@ let
   strings = {
     check = v: isList v && all text v;
     rule = key: v:
-      if text v then "a list of strings: config.${key} = [ ${arguments.show v} ];"
+      if text v then "a list of strings: config.${key} = [ ${arguments.show v} ]"
       else "a list of strings";
     make = map asText;
   };
@@ -32,7 +32,7 @@ let
       Env = {
         check = v: isList v && all (item: text item && match "[^=]+=.*" (flat (asText item)) != null) v;
         rule = _: v:
-          if isAttrs v && !(v ? outPath) then "a list of \"NAME=value\" strings: config.Env = [ ${concatStringsSep " " (map (n: "\"${n}=…\"") (attrNames v))} ];"
+          if isAttrs v && !(v ? outPath) then "a list of \"NAME=value\" strings: config.Env = [ ${concatStringsSep " " (map (n: "\"${n}=…\"") (attrNames v))} ]"
           else "a list of \"NAME=value\" strings";
         make = map asText;
       };

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.formats.images import description
-from tests.oracle.image import Handmade, write_tar
+from tests.oracle.image import Handmade, encode, layer_of, write_tar
 from tests.oracle.programs import CHECKOUT, dockertools, lack, need
 
 PROGRAM = [sys.executable, "-m", "dockertools_py"]
@@ -84,6 +84,32 @@ def test_a_compressed_archive(tmp_path: Path, verb: str) -> None:
     )
 
 
+@pytest.mark.parametrize("verb", ["archive", "inspect", "validate"])
+def test_a_file_that_is_no_tar(tmp_path: Path, verb: str) -> None:
+    (tmp_path / "text").write_text("This is no tar at all.\n" * 40)
+    output = ["-o", tmp_path / "out"] if verb == "archive" else []
+    assert failure(verb, tmp_path / "text", *output) == (
+        f"{tmp_path}/text: no image: it is no tar, but begins with This is "
+    )
+
+
+@pytest.mark.parametrize("verb", ["inspect", "validate"])
+def test_zstd_without_a_program(tmp_path: Path, verb: str) -> None:
+    """An image that cannot be read is not one with mismatches; and the file is named once."""
+    made = Handmade([layer_of("f")])
+    zstd = subprocess.run([need("zstd"), "-c"], input=made.layers[0], capture_output=True, check=True).stdout
+    config = encode(made.config_value())
+    listed = encode([{"Config": "config.json", "RepoTags": [], "Layers": ["layer.tar"]}])
+    path = write_tar(tmp_path / "a.tar", {"manifest.json": listed, "config.json": config, "layer.tar": zstd})
+    if sys.version_info >= (3, 14):
+        assert dockertools(verb, path).returncode == 0
+        return
+    way_out = "give the program, `zstd` in Nix, --zstd by hand"
+    assert failure(verb, path) == (
+        f"{path}: layer.tar: compressed by zstd, which this Python cannot read (3.14 can): {way_out}"
+    )
+
+
 def test_a_folder_that_is_no_image(tmp_path: Path) -> None:
     (tmp_path / "folder/src").mkdir(parents=True)
     (tmp_path / "folder/src/x").touch()
@@ -128,6 +154,26 @@ def test_an_output_that_is_no_file(tmp_path: Path, image: Path) -> None:
         )
         assert os.lstat(tmp_path / name).st_ino == before
     assert sorted(os.listdir(tmp_path)) == ["folder", "pipe"]
+
+
+def test_an_output_that_is_a_link_stays_one(tmp_path: Path, image: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "disk/old").write_bytes(b"old")
+    for name, target in (("link", "disk/old"), ("dangling", "disk/new")):
+        (tmp_path / name).symlink_to(target)
+        assert dockertools("archive", image, "-o", tmp_path / name).stdout == f"{tmp_path}/{name}\n"
+        assert (tmp_path / name).is_symlink()
+    assert (tmp_path / "disk/old").read_bytes() == (tmp_path / "disk/new").read_bytes() != b"old"
+    assert sorted(os.listdir(tmp_path / "disk")) == ["new", "old"]
+    assert sorted(os.listdir(tmp_path)) == ["dangling", "disk", "link"]
+
+
+def test_an_output_that_is_a_link_into_the_store(tmp_path: Path, image: Path) -> None:
+    """What nix-build leaves: root could replace what it leads to."""
+    (tmp_path / "result").symlink_to("/nix/store/image.tar")
+    assert failure("archive", image, "-o", tmp_path / "result") == (
+        f"--output: {tmp_path}/result is a link to /nix/store/image.tar, which nobody may change: name another file"
+    )
 
 
 @pytest.mark.parametrize("verb", ["archive", "layout"])

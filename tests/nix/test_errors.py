@@ -130,16 +130,16 @@ ERRORS = [
     # Config
     (
         'build { name = "x"; config.Cmd = "/bin/sh"; }',
-        'build: `config.Cmd` is "/bin/sh": write a list of strings: config.Cmd = [ "/bin/sh" ];.',
+        'build: `config.Cmd` is "/bin/sh": write a list of strings: config.Cmd = [ "/bin/sh" ].',
     ),
     (
         'build { name = "x"; config.Entrypoint = hello; }',
-        "build: `config.Entrypoint` is the package hello: write a list of strings: config.Entrypoint = [ the package hello ];.",
+        "build: `config.Entrypoint` is the package hello: write a list of strings: config.Entrypoint = [ the package hello ].",
     ),
     ('build { name = "x"; config.Cmd = [ 7 ]; }', "build: `config.Cmd` is [ 7 ]: write a list of strings."),
     (
         'build { name = "x"; config.Env = { A = "1"; B = "2"; }; }',
-        f'build: `config.Env` is {{ A = …; B = …; }}: write {ENV}: config.Env = [ "A=…" "B=…" ];.',
+        f'build: `config.Env` is {{ A = …; B = …; }}: write {ENV}: config.Env = [ "A=…" "B=…" ].',
     ),
     (
         'build { name = "x"; config.Env = [ "A" ]; }',
@@ -201,7 +201,7 @@ ERRORS = [
     ('build { name = "x"; config = [ ]; }', 'build: `config` is [ ]: write a set such as { Cmd = [ "/bin/sh" ]; }.'),
     (
         'mergeImages { name = "x"; image1 = image "a"; image2 = image "b"; config.Cmd = "c"; }',
-        'mergeImages: `config.Cmd` is "c": write a list of strings: config.Cmd = [ "c" ];.',
+        'mergeImages: `config.Cmd` is "c": write a list of strings: config.Cmd = [ "c" ].',
     ),
     # Layers
     (

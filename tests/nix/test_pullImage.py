@@ -432,7 +432,7 @@ def test_editing_the_fetcher_rebuilds_nothing(nix: Nix, tmp_path: Path) -> None:
 
     def outputs() -> Any:
         images = f'[ (pullImage {{ lock = {lock}; }}) (build {{ name = "a"; contents = [ hello ]; }}) ]'
-        tools = f"import {tmp_path}/nix/fromPackages.nix pkgs"
+        tools = f"import {tmp_path}/nix/internal/fromPackages.nix pkgs"
         return nix.eval(
             f"with ({tools}); let images = {images}; in {{ out = map toString images; drv = map (i: i.drvPath) images; }}"
         )

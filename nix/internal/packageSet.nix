@@ -3,4 +3,4 @@ let
   found = builtins.tryEval <nixpkgs>;
 in
 if found.success then import found.value { }
-else builtins.trace "dockertools_py: no <nixpkgs> in NIX_PATH, so the packages are Debian's (nix/hostpkgs: for trying out)" (import ./hostpkgs { })
+else builtins.trace "dockertools_py: no <nixpkgs> in NIX_PATH, so the packages are Debian's (nix/hostpkgs: for trying out)" (import ../hostpkgs { })

@@ -4,7 +4,7 @@ pkgs:
 let
   tools = [ "coreutils" "gnused" "gnugrep" "findutils" "gawk" "gnutar" "gzip" "diffutils" ];
 in
-import ./. {
+import ../. {
   inherit (pkgs) python3 bash coreutils;
   zstd = pkgs.zstd or null;
   cacert = pkgs.cacert or null;

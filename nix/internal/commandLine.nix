@@ -8,7 +8,7 @@
 #   release     { constituents, releaseName, meta } -> a job of Hydra that is there when all of others are
 pkgs:
 let
-  scope = import ./internal {
+  scope = import ./. {
     inherit (pkgs) python3 bash coreutils;
     inherit (pkgs.python3) system;
     zstd = pkgs.zstd or null;
