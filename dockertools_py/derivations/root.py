@@ -7,13 +7,12 @@ from dockertools_py.derivations.bash import run_plain
 from dockertools_py.formats.output import new_file
 from dockertools_py.model.entry import Entry
 from dockertools_py.pack.layer import BlobSource, Layer, RootSource, created_by
-from dockertools_py.pack.owners import Owners, with_owners
 from dockertools_py.pack.placing import place
 from dockertools_py.pack.tar import END
+from dockertools_py.pack.tree import Tree
 from dockertools_py.pack.verified import measure, written
-from dockertools_py.store.below import Below
 from dockertools_py.store.describe import describe
-from dockertools_py.store.description import write_layers, write_places
+from dockertools_py.store.description import read_places, write_layers, write_places
 from dockertools_py.store.produce import entries, same
 from dockertools_py.store.scratch import lay_out, scratch_entries
 from dockertools_py.store.tar_stream import tar_stream
@@ -31,10 +30,11 @@ def build(attributes: Attributes) -> None:
         tuple(spec["links"]), tuple(spec["copies"]), attributes.owner(), spec["mtime"], spec.get("openLinks", False)
     )
     attributes.out.mkdir()
-    below = Below(attributes.paths("below"), attributes.build_top / "below", spec.get("zstd"))
-    tree = below.tree
-    owners = Owners.from_json(spec["owners"]) if "owners" in spec else None
-    if owners is None and not spec["extraCommands"] and not tree.layers:
+    tree = Tree()
+    for folder in attributes.paths("below"):
+        for _, places in read_places(folder):
+            tree.apply((entry, 0) for entry in places)
+    if "owners" not in spec and not spec["extraCommands"] and not tree.layers:
         # Nothing can move: no need to have all entries at once.
         layer = describe(source)
         write_layers(attributes.out, [layer] if layer.size > len(END) else [])
@@ -42,8 +42,10 @@ def build(attributes: Attributes) -> None:
         return
     wanted = list(_scripted(attributes, source) if spec["extraCommands"] else entries(source))
     placed = place(wanted, tree, same)
-    if owners is not None:
-        placed = with_owners(placed, tree, owners, below, owner=source.owner, mtime=source.mtime)
+    if "owners" in spec:
+        from dockertools_py.derivations.owned import owned  # noqa: PLC0415  (8 ms, and few need it)
+
+        placed = owned(attributes, placed, attributes.paths("below"))
     is_described = not spec["extraCommands"] and list(placed) == wanted
     layers = [] if not placed else [describe(source) if is_described else _stored(attributes, placed, source)]
     write_layers(attributes.out, layers)

@@ -12,9 +12,7 @@ from dockertools_py.model.references_graph import store_path_of
 from dockertools_py.pack.compression import compress
 from dockertools_py.pack.flat import TOP
 from dockertools_py.pack.layer import PathsSource, RootSource
-from dockertools_py.pack.owners import Owners, with_owners
 from dockertools_py.pack.tar import with_parents
-from dockertools_py.store.below import Below
 from dockertools_py.store.produce import entries
 from dockertools_py.store.tar_stream import tar_stream
 
@@ -33,9 +31,9 @@ def build(attributes: Attributes) -> None:
     root: Iterable[Entry] = entries(RootSource(tuple(spec["links"]), tuple(spec["copies"]), owner, spec["mtime"]))
     top: tuple[Entry, ...] = ()
     if "owners" in spec:
-        below = Below((), attributes.build_top / "below", spec["zstd"])
-        wanted = Owners.from_json(spec["owners"])
-        made = with_owners(root, below.tree, wanted, below, owner=owner, mtime=spec["mtime"])
+        from dockertools_py.derivations.owned import owned  # noqa: PLC0415  (8 ms, and few need it)
+
+        made = owned(attributes, root, ())
         # Whatever other names begin with, the top is above them.
         top = tuple(entry for entry in made if entry.name == TOP)
         root = made[len(top) :]

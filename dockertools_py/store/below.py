@@ -13,6 +13,7 @@ from dockertools_py.errors import DockertoolsError, shown
 from dockertools_py.model.entry import Entry, Kind
 from dockertools_py.pack.draft import MAX_TEXT
 from dockertools_py.pack.layer import Layer
+from dockertools_py.pack.layer_content import is_place
 from dockertools_py.pack.tree import Node, Tree
 from dockertools_py.store.description import read_layers, read_places
 from dockertools_py.store.open_tree import Opener, OpenTree
@@ -75,7 +76,8 @@ class Below:
         label = self._layers[node.origin].label()
         if node.origin not in self._opened:
             layer = open_layer(self._layers[node.origin], self._folder(str(node.origin)), self._zstd)
-            self._opened[node.origin] = layer, {entry.name: (entry, offset) for entry, offset in layer.members()}
+            found = {entry.name: (entry, offset) for entry, offset in layer.members() if is_place(entry)}
+            self._opened[node.origin] = layer, found
         layer, members = self._opened[node.origin]
         name = node.entry.name
         entry, offset = members.get(name, (None, 0))

@@ -38,6 +38,7 @@ PRELUDE = """
     ];
   };
   base = build app;
+  nssBase = build { name = "b"; contents = nss; };
   listed = app // {
     users = [ { name = "app"; uid = 1000; extraGroups = [ "logs" ]; } ];
     groups = [ { name = "logs"; gid = 200; } ];
@@ -58,7 +59,13 @@ BUILDS = {
         perms = [ { path = "/srv/deep/y"; uname = "two"; } { path = "/srv"; mode = "0700"; } ]; config.User = "app";
       }""",
     "nss": 'build { name = "x"; tag = "1"; contents = nss; users.app.uid = 7; }',
-    "nss-base": 'build { name = "x"; tag = "1"; fromImage = build { name = "b"; contents = nss; }; users.app.uid = 7; }',
+    "nss-base": 'build { name = "x"; tag = "1"; fromImage = nssBase; users.app.uid = 7; }',
+    # The same read from a file: the links lead into layers of its own, and these are compressed.
+    "nss-file": 'build { name = "x"; tag = "1"; fromImage = nssBase.archive; users.app.uid = 7; }',
+    "on-zstd": """build {
+        name = "x"; tag = "1"; fromImage = (build (app // { compressor = "zstd"; })).archive;
+        perms = [ { path = "/srv/x"; mode = "0600"; } ]; users.two = { uid = 8; group = "logs"; };
+      }""",
     "script": """build {
         name = "x"; tag = "1"; extraCommands = "mkdir etc; echo 'web:x:80:80::/:' > etc/passwd; echo > f; ln f g";
         perms = [ { path = "/g"; uname = "web"; mode = "0600"; } ]; config.User = "web";
@@ -164,7 +171,14 @@ def test_on_top_of_a_base(built: Outputs) -> None:
     ]
 
 
-@pytest.mark.parametrize("name", ["nss", "nss-base"])
+def test_on_a_base_in_zstd(built: Outputs) -> None:
+    image = opened(built["on-zstd"])
+    assert image.read("srv/x") == b"x\n" and said(image.tree["srv/x"]) == (0o600, 1000, 200)
+    assert image.read("etc/passwd").endswith(b"app:x:1000:1000::/home/app:/bin/sh\ntwo:x:8:200::/home/two:/bin/sh\n")
+    assert "srv/x" in image.layers[-1].names and "srv/deep/y" not in image.layers[-1].names
+
+
+@pytest.mark.parametrize("name", ["nss", "nss-base", "nss-file"])
 def test_accounts_that_contents_bring_as_links(built: Outputs, name: str) -> None:
     image = opened(built[name])
     assert image.tree["etc/passwd"].isfile()
