@@ -18,7 +18,10 @@
 #                     whether a link to a directory in these packages stays one; false: a directory of what is in it
 #   config            how a container is started (OCI image spec, config.md): the closure of all that it mentions is in the image
 #   layers            packages, or lists of them, that get layers of their own below the others; nothing of them at `/`
+#   runAsRoot         a bash script that runs as root, with the base and all packages' files as its `/`; runs first
 #   extraCommands     a bash script that runs in the tree of `contents` and `copyToRoot`, as the build user
+#   fakeRootCommands  the same as root, so that it can give files away; runs last
+#   enableFakechroot  whether `/` is the image's for fakeRootCommands, the base included
 #   users, groups     users and groups that the image has, by name: { app = { uid = 1000; }; }
 #   perms             modes, owners and capabilities: [ { path = "/var/lib/app"; mode = "0750"; uname = "app"; } ]
 #   includeNixDB      whether the image has Nix's database of its store paths, for Nix in a container
@@ -35,7 +38,7 @@
 #
 # Example:
 #   build { name = "hello"; contents = [ hello ]; config.Cmd = [ "/bin/hello" ]; }
-scope@{ function ? "build", special ? { }, arguments, imageArguments, types, names, containerConfig, mentioned, platform, runBuilder, baseImage, blobs, files, image, layerGroups, layerShares, nixDatabase, owners, rootLayer, tarLayer, system, ... }:
+scope@{ function ? "build", special ? { }, arguments, imageArguments, types, names, containerConfig, mentioned, platform, runBuilder, baseImage, blobs, files, image, layerGroups, layerShares, nixDatabase, owners, rootLayer, scriptCheck, scriptLayer, tarLayer, system, ... }:
 arguments.declare function
 (imageArguments.ofResult // owners.parameters // {
   fromImage = { type = types.nullOr types.file; default = null; };
@@ -49,7 +52,10 @@ arguments.declare function
   keepContentsDirlinks = { type = types.bool; default = true; };
   config = { type = types.any; default = { }; };
   layers = { type = types.layers; default = [ ]; };
+  runAsRoot = { type = types.nullOr types.string; default = null; };
   extraCommands = { type = types.string; default = ""; };
+  fakeRootCommands = { type = types.string; default = ""; };
+  enableFakechroot = { type = types.bool; default = false; };
   includeNixDB = { type = types.bool; default = false; };
   architecture = { type = types.nullOr types.string; default = null; };
   variant = { type = types.nullOr types.string; default = null; };
@@ -90,7 +96,7 @@ arguments.declare function
       inherit (args) users groups perms;
       # nixpkgs' functions ask nobody.
       user = if function == "build" then config.User or "" else "";
-      isAlone = base == null && links == [ ] && copies == [ ] && tarLayers == [ ] && args.extraCommands == "";
+      isAlone = base == null && links == [ ] && copies == [ ] && tarLayers == [ ] && !hasScript;
       below = filter (one: one != null) (map (tarball: tarball.dockertoolsTarball.owners) tarballs.right);
     };
     inConfig = mentioned [ config (if wanted == null then [ ] else wanted.users) ];
@@ -99,13 +105,26 @@ arguments.declare function
     among = paths: let all = map plain paths; in path: builtins.elem (plain path) all;
     isWanted = among (links ++ inConfig ++ concatLists explicit ++ filter (path: !among copiedBelow path) (fromBase "roots" [ ]));
     copied = filter (path: !isWanted path) (copiedBelow ++ copies);
+    hasStorePaths = special.includeStorePaths or true;
     groups =
-      if !(special.includeStorePaths or true) then [ ]
+      if !hasStorePaths then [ ]
       else filter (roots: roots != [ ]) (explicit ++ map (root: [ root ]) (links ++ copies ++ inConfig));
 
+    scripts = { inherit (args) runAsRoot extraCommands fakeRootCommands enableFakechroot; };
+    isAsRoot = args.runAsRoot != null || args.fakeRootCommands != "";
+    hasScript = isAsRoot || args.extraCommands != "";
+    rootFiles = { inherit links copies mtime; owner = rootOwner; owners = wanted; inherit (args) keepContentsDirlinks; below = fromBase "rootDescriptions" [ ] ++ tarLayers; };
+    scripted = rootFiles // { inherit scripts; stack = (if base == null then [ ] else [ base.description ]) ++ tarLayers; };
+    hasRoot = links != [ ] || copies != [ ] || hasScript || (wanted != null && (wanted.users ++ wanted.groups ++ wanted.perms) != [ ]);
+    root =
+      if isAsRoot then [ (scriptLayer scripted) ]
+      else if hasRoot then [ (rootLayer (rootFiles // { inherit (args) extraCommands; })) ]
+      else [ ];
+    # What the result of a script refers to is in the image too: Nix knows it from the layer, as of any output.
+    referring = if hasStorePaths && (isAsRoot || builtins.hasContext args.extraCommands) then map toString root else [ ];
+
     baseBound = fromBase "bound" 0;
-    hasRoot = links != [ ] || copies != [ ] || args.extraCommands != "" || (wanted != null && (wanted.users ++ wanted.groups ++ wanted.perms) != [ ]);
-    others = length tarLayers + (if hasRoot then 1 else 0) + (if args.includeNixDB then 1 else 0);
+    others = length tarLayers + length root + length referring + (if args.includeNixDB then 1 else 0);
     isNamed = args.maxLayers != null;
     room = (if isNamed then args.maxLayers else 125) - baseBound - others;
     shares = layerShares { inherit isNamed; count = length groups; budget = if !isNamed && room > 40 then 40 else room; };
@@ -123,16 +142,21 @@ arguments.declare function
     counted =
       if base == null || (!(special ? counted) && (isNamed || room >= 1)) then null
       else { most = 125 - others; part = 1; inherit (base) stack; } // (special.counted or (_: { })) others;
-    root = if !hasRoot then [ ] else [ (rootLayer { inherit links copies mtime; owner = rootOwner; inherit (args) extraCommands keepContentsDirlinks; owners = wanted; below = fromBase "rootDescriptions" [ ] ++ tarLayers; }) ];
+    referredLayers = if referring == [ ] then [ ] else layerGroups (inGroups // {
+      groups = [ referring ];
+      unwanted = referring;
+      shares = [ 1 ];
+      below = inGroups.below ++ concatLists groups;
+    });
+    roots = fromBase "roots" [ ] ++ concatLists groups ++ referring;
     below = fromBase "rootDescriptions" [ ] ++ tarLayers ++ root;
     database = if !args.includeNixDB then [ ] else [
       (nixDatabase {
-        roots = fromBase "roots" [ ] ++ concatLists groups;
-        stack = fromBase "stack" [ ] ++ tarLayers ++ groupLayers ++ root;
-        inherit below owner mtime;
+        inherit roots below owner mtime;
+        stack = fromBase "stack" [ ] ++ tarLayers ++ groupLayers ++ referredLayers ++ root;
       })
     ];
-    layers = tarLayers ++ groupLayers ++ root ++ database;
+    layers = tarLayers ++ groupLayers ++ referredLayers ++ root ++ database;
 
     description = runBuilder {
       name = "image";
@@ -154,7 +178,7 @@ arguments.declare function
     inherit description layers compressor compressionLevel;
     platform = imagePlatform;
     config = scope.inheritConfig (scope.inheritConfig.select args.inheritConfig (fromBase "config" { })) config;
-    roots = fromBase "roots" [ ] ++ concatLists groups;
+    inherit roots;
     inherit copied;
     descriptions = fromBase "descriptions" [ ] ++ tarLayers;
     rootDescriptions = below ++ database;
@@ -163,4 +187,4 @@ arguments.declare function
     blobsFor = how:
       (if base == null then [ ] else base.blobsFor how)
       ++ concatMap (layer: blobs (how // { name = builtins.unsafeDiscardStringContext (layer.name or "layers"); descriptions = [ layer ]; })) layers;
-  })))))
+  }) // (if isAsRoot then { scriptCheck = scriptCheck scripted; } else { })))))

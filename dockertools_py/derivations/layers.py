@@ -18,6 +18,7 @@ def build(attributes: Attributes) -> None:
 
     Graphs: `closure` of the roots, and `belowClosure` of the roots whose layers lie below, where there are some.
     `copied` are those of all these roots which are copied to `/`: if nothing refers to one, it would only be there twice.
+    `unwanted` are those of which only what they refer to is wanted.
     `copiedBelow` are those that counted as such below: they are not there unless something there refers to them.
     `budget` is how many layers there may be; or where the base's must be counted first, see `_counted`.
     """
@@ -26,7 +27,7 @@ def build(attributes: Attributes) -> None:
     only_copied = closure.union(below).unreferenced(map(store_path_of, spec["copied"]))
     there = shown_paths(layer for folder in attributes.paths("below") for layer in read_layers(folder))
     there |= below.paths.keys() - below.unreferenced(map(store_path_of, spec["copiedBelow"]))
-    own = closure.without(there | only_copied)
+    own = closure.without(there | only_copied | set(spec.get("unwanted", ())))
     groups = plan(own, map(store_path_of, spec["roots"]), _budget(spec["budget"]))
     sources = [PathsSource(group, attributes.owner(), spec["mtime"]) for group in groups]
     weights = [sum(own.paths[path].nar_size for path in group) for group in groups]

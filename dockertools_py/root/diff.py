@@ -119,7 +119,9 @@ class Diff:
     def _entry(self, name: bytes, kind: Kind, status: os.stat_result) -> Entry:
         path = _below(self._top, name)
         recorded = self._table.get(file_id(path)) if self._table else None
-        mtime = max(0, status.st_mtime_ns // _SECOND) if status.st_mtime_ns < self._before.at else self._mtime
+        mtime = status.st_mtime_ns // _SECOND
+        if mtime >= self._before.at // _SECOND:  # in seconds: useradd gives its backups a time without a fraction
+            mtime = self._mtime
         if recorded is None:
             recorded = Recorded(*ROOT, stat.S_IMODE(status.st_mode), kind)
         elif recorded.kind in (Kind.CHARACTER, Kind.BLOCK):
@@ -129,7 +131,7 @@ class Diff:
             kind,
             recorded.mode,
             Owner(recorded.uid, recorded.gid),
-            mtime,
+            max(0, mtime),
             status.st_size if kind is Kind.FILE else 0,
             os.readlink(path) if kind is Kind.SYMLINK else b"",
             path,

@@ -71,6 +71,7 @@ in
         "libarchive13 libboost-context1.74.0 libcpuid16 libcurl3-gnutls libgnutls30 libhogweed6 libicu72 libldap-2.5-0 libnettle8 libpsl5 libssh2-1 libunistring2"
         ("libarchive13t64 libboost-context1.83.0 libcpuid17 libcurl3t64-gnutls libgit2-1.9 libgnutls30t64 libhogweed6t64 libhttp-parser2.9 libldap2 liblowdown2"
           + " libmbedcrypto16 libmbedtls21 libmbedx509-7 libnettle8t64 libnghttp3-9 libngtcp2-16 libngtcp2-crypto-gnutls8 libpsl5t64 libssh2-1t64 libunistring5");
+    shadow = "passwd libaudit1 libcap-ng0 libpam0g libsemanage2 libsepol2" + on "" " libbsd0 libmd0";
     tzdata = "tzdata";
   }
 ]

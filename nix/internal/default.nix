@@ -36,6 +36,8 @@ let
     pulledImage = import ./pulledImage.nix scope;
     pulledArchive = import ./pulledArchive.nix scope;
     rootLayer = import ./rootLayer.nix scope;
+    scriptCheck = import ./scriptCheck.nix scope;
+    scriptLayer = import ./scriptLayer.nix scope;
     tarLayer = import ./tarLayer.nix scope;
   };
 in

@@ -7,12 +7,13 @@
 #   copied         those of the roots, the base's included, that are copied to `/` and are not wanted in the store for that alone
 #   below          roots of the base, whose closures are there already …
 #   copiedBelow    … but for these themselves, where nothing in the base refers to them
+#   unwanted       roots whose closures count, and not they themselves
 #   descriptions   derivations that describe layers with store paths: a foreign base, foreign tars
 #   shares         each a number, or { most; part; stack; }, see dockertools_py/derivations/layers.py:
 #                  layers at the most for each group, of layerShares.nix; of fewer than there are groups, the lowest groups,
 #                  which change least, share the first
 { runBuilder, names, ... }:
-{ groups, copied ? [ ], below, copiedBelow ? [ ], descriptions, shares, owner, mtime }:
+{ groups, copied ? [ ], unwanted ? [ ], below, copiedBelow ? [ ], descriptions, shares, owner, mtime }:
 let
   inherit (builtins) concatLists elem elemAt filter genList head length;
   surplus = length groups - length shares;
@@ -39,7 +40,7 @@ let
         copiedBelow = filter (path: elem path (plain lower) && !isWanted path) (plain (copiedBelow ++ copied));
         budget = elemAt shares index;
         below = descriptions;
-      };
+      } // (if unwanted == [ ] then { } else { unwanted = plain unwanted; });
     };
 in
 genList describe (length joined)

@@ -25,8 +25,8 @@ FAKE = """
 
 BUILD = (
     "addTarball allowPlatformMismatch architecture compressionLevel compressor config contents copyToRoot created "
-    "extraCommands fromImage fromImageName fromImageTag gid groups includeNixDB inheritConfig keepContentsDirlinks layers "
-    "maxLayers meta mtime name perms tag uid users variant"
+    "enableFakechroot extraCommands fakeRootCommands fromImage fromImageName fromImageTag gid groups includeNixDB "
+    "inheritConfig keepContentsDirlinks layers maxLayers meta mtime name perms runAsRoot tag uid users variant"
 )
 MERGE = "allowOverride baseImage compressionLevel compressor config created image image1 image2 images meta name tag"
 TARBALL = "compressionLevel compressor contents copyToRoot drv gid groups meta mtime name perms uid users"

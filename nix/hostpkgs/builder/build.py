@@ -40,6 +40,7 @@ ONLY = {
     "cacert": re.compile(r"share/ca-certificates/"),
     "getopt": re.compile(r"bin/getopt$"),
     "nginx": re.compile(r"bin/|conf/|share/nginx/"),
+    "shadow": re.compile(r"bin/(chage|chpasswd|gpasswd|group\w+|grpck|newusers|passwd|pwck|user\w+)$|lib/"),
     "tzdata": re.compile(r"share/zoneinfo/"),
 }
 

@@ -1,0 +1,136 @@
+"""The layer at `/` where scripts run as root: `runAsRoot`, then `extraCommands`, then `fakeRootCommands`, in one tree.
+
+Which tree? A script whose `/` is the image's (`runAsRoot`, and `fakeRootCommands` with `enableFakechroot`) gets everything
+that lies below, unpacked. Otherwise it gets the packages' files alone, as `extraCommands` does, and nothing of the base is
+read. What scripts leave is a layer that no source can make again, so its tar is kept.
+
+The store is there as in every build, with the closures of all that the spec names. Store paths which lie below as such are not
+unpacked: they are among these.
+"""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from dockertools_py.derivations.attributes import Attributes
+from dockertools_py.derivations.bash import SYSTEM_PATH, Script, environment
+from dockertools_py.derivations.stored_layer import write_layer
+from dockertools_py.model.entry import Entry
+from dockertools_py.pack.flat import TOP
+from dockertools_py.pack.layer import PathsSource, RootSource
+from dockertools_py.pack.layer_content import is_place
+from dockertools_py.pack.owners import Owners, with_owners
+from dockertools_py.pack.placing import place
+from dockertools_py.pack.tree import Node, Tree
+from dockertools_py.pack.verified import Buffer
+from dockertools_py.root.diff import Diff, snapshot
+from dockertools_py.root.run import run
+from dockertools_py.root.table import Table
+from dockertools_py.root.tree import Content, unpack
+from dockertools_py.store.below import Below
+from dockertools_py.store.description import read_layers, write_layers, write_places
+from dockertools_py.store.open_tree import Opener
+from dockertools_py.store.produce import READ_SIZE, entries, same
+from dockertools_py.store.tar_stream import tar_stream
+
+FOLDER = ".scripts"
+"""In the tree while a script runs that sees nothing else."""
+ORDER = ("runAsRoot", "extraCommands", "fakeRootCommands")
+
+
+def build(attributes: Attributes) -> None:
+    """Spec: `links`, `copies`, `openLinks`, `owner`, `mtime`, `scripts`, `bash`, `path` (of bin folders), `zstd`,
+    `owners` (users, groups and permissions, applied last).
+
+    `below`: descriptions of what lies below outside the store; `stack`: of all that lies below, where a script sees it.
+    """
+    spec = attributes.spec
+    source = RootSource(
+        tuple(spec["links"]), tuple(spec["copies"]), attributes.owner(), spec["mtime"], spec["openLinks"]
+    )
+    attributes.out.mkdir()
+    below = Below(attributes.paths("below"), attributes.build_top / "below", spec["zstd"])
+    found = _apart(attributes, source, below.tree) if spec["stack"] is None else _on_stack(attributes, source)
+    if spec["owners"] is not None:
+        owners = Owners.from_json(spec["owners"])
+        found = with_owners(found, below.tree, owners, below, owner=source.owner, mtime=source.mtime)
+    layers = []
+    if found:
+        by = ", ".join(name for name in ORDER if spec["scripts"][name])
+        layers.append(write_layer(attributes.out / "layer.tar", tar_stream(found), (), by))
+    write_layers(attributes.out, layers)
+    write_places(attributes.out, [filter(is_place, found)])
+
+
+def _apart(attributes: Attributes, source: RootSource, below: Tree) -> tuple[Entry, ...]:
+    """What scripts make of the packages' files alone, placed on what lies below."""
+    known = Tree()
+    known.apply((entry, number) for number, entry in enumerate(entries(source)))
+    found = _run_scripts(attributes, known, _stored_content).layer(Tree(), _stored_content)
+    top = tuple(entry for entry in found if entry.name == TOP)
+    return top + place(found[len(top) :], below, same)
+
+
+def _on_stack(attributes: Attributes, source: RootSource) -> tuple[Entry, ...]:
+    """What scripts make of all that lies below and the packages' files together, less what lies below."""
+    layers = [
+        layer
+        for folder in attributes.paths("stack")
+        for layer in read_layers(folder)
+        if not isinstance(layer.source, PathsSource)
+    ]
+    base = Opener(attributes.build_top / "layers", attributes.spec["zstd"]).open(layers)
+    placed = place(entries(source), base.tree, same)
+    known = base.tree.copy() if placed else base.tree
+    own = known.layers
+    known.apply((entry, number) for number, entry in enumerate(placed))
+
+    def content(node: Node) -> Iterator[Buffer]:
+        return _stored_content(node) if node.origin == own else base.content(node)
+
+    return _run_scripts(attributes, known, content).layer(base.tree, base.content)
+
+
+def _stored_content(node: Node) -> Iterator[Buffer]:
+    """Of a file that a package of the store has."""
+    with open(node.entry.path, "rb", buffering=0) as file:
+        while data := file.read(READ_SIZE):
+            yield data
+
+
+def _run_scripts(attributes: Attributes, known: Tree, content: Content) -> Diff:
+    """Lay `known` out, and run all scripts in it; how it looks then. Raises DockertoolsError when one fails."""
+    top = attributes.build_top / "root"
+    table: Table = {}
+    top.mkdir()
+    unpack(known, content, top, table)
+    before = snapshot(top)
+    scripts = attributes.spec["scripts"]
+    for argument in ORDER:
+        if scripts[argument]:
+            has_own_root = argument == "runAsRoot" or (argument == "fakeRootCommands" and scripts["enableFakechroot"])
+            run_script = _run_with_own_root if has_own_root else _run_beside
+            run_script(attributes, argument, top, table)
+    return Diff(top, before, known, table, attributes.spec["mtime"])
+
+
+def _run_with_own_root(attributes: Attributes, argument: str, top: Path, table: Table) -> None:
+    """Run one of the scripts as root, with `top` as its `/`. Raises DockertoolsError when it fails."""
+    script = Script.write(argument, attributes.spec["scripts"][argument], top / FOLDER, f"/{FOLDER}")
+    found = environment(attributes, script, "/tmp")
+    found |= {"PATH": ":".join((found["PATH"], *SYSTEM_PATH)), "HOME": "/root"}
+    command = script.command(attributes.spec["bash"])
+    code = run(command, top=top, environment=found, table=table, binds=["/nix/store"])
+    try:
+        script.check(code)
+    finally:
+        if script.folder.is_dir():
+            shutil.rmtree(script.folder)
+
+
+def _run_beside(attributes: Attributes, argument: str, top: Path, table: Table) -> None:
+    """Run one of the scripts as root in `top`, with the build's `/`. Raises DockertoolsError when it fails."""
+    script = Script.write(argument, attributes.spec["scripts"][argument], attributes.build_top / f"of-{argument}")
+    found = environment(attributes, script, str(attributes.build_top))
+    command = script.command(attributes.spec["bash"])
+    script.check(run(command, top=top, cwd=str(top), environment=found, table=table, chroot=False))

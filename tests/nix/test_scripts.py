@@ -1,0 +1,344 @@
+"""Scripts that run as root in an image's tree, in Nix's sandbox: what they see, what is left of them, and how they fail."""
+
+import tarfile
+
+import pytest
+
+from tests.conftest import Nix
+from tests.nix.building import Build, Outputs
+from tests.nix.opened import Image, name_of, open_image
+
+pytestmark = pytest.mark.xdist_group("nix-scripts")
+
+PRELUDE = r"""
+  base = build {
+    name = "base"; tag = "1"; contents = [ bash ];
+    extraCommands = ''
+      mkdir -p etc usr/bin opt/old/deep; ln -s usr/bin sbin; echo base > etc/base; echo gone > etc/gone
+      echo 1 > opt/old/deep/one; ln opt/old/deep/one opt/two
+    '';
+  };
+  plain = attrs: build ({ name = "x"; tag = "1"; } // attrs);
+  shown = "for f in / /etc /etc/base /opt; do stat -c '%A %u:%g %n' $f; done";
+"""
+
+IMAGES = {
+    "changes": r"""plain {
+      fromImage = base; contents = [ hello ]; copyToRoot = writeTextDir "sbin/tool" "tool\n"; uid = 7; gid = 8;
+      runAsRoot = ''
+        ${shown} > /seen
+        stat -c '%u:%g' /sbin/tool /bin/hello >> /seen; cat /sbin/tool >> /seen
+        rm /etc/gone
+        chown 5:6 /etc/base; chmod 4755 /etc/base
+        mv /opt/old /opt/new
+        echo made > /made
+        mkdir -m 1777 /var; mknod /var/null c 1 3; mkfifo -m 620 /var/pipe
+        chmod 2755 /usr
+      '';
+    }""",
+    "order": r"""plain {
+      fromImage = base;
+      runAsRoot = "echo \"runAsRoot $PWD $HOME $TMPDIR $(id -u)\" > log; test -e etc/base";
+      extraCommands = "echo \"extraCommands $(basename $PWD)\" >> log; test -e etc/base";
+      fakeRootCommands = "echo \"fakeRootCommands $(basename $PWD)\" >> log; chown 3:4 log";
+    }""",
+    "apart": r"""plain {
+      fromImage = base; contents = [ hello ];
+      extraCommands = "mkdir sbin; echo tool > sbin/tool";
+      fakeRootCommands = ''
+        ls | tr '\n' ' ' > seen; test ! -e etc
+        chown -R 1:2 sbin; mkdir -p dev; mknod dev/zero c 1 5; chown 9 .; ln sbin/tool tool2
+      '';
+    }""",
+    "own-root": r"""plain {
+      fromImage = base; enableFakechroot = true;
+      fakeRootCommands = "test -e /etc/base; echo $PWD > /where; chown 1 /where";
+    }""",
+    "environment": r"""plain {
+      contents = [ bash ];
+      runAsRoot = ''
+        (
+          ls -A /; ls /dev; ls -ld /tmp; ls /tmp; ls -A /root || true
+          ls /proc | grep -c '^[0-9]'; umask; grep -c : /proc/net/dev
+        ) > /out
+        echo "$SOURCE_DATE_EPOCH $PYTHONHASHSEED" > /epoch
+        echo left > /tmp/left; echo left > /dev/shm/left
+        # Nobody can write elsewhere than in the tree.
+        for path in /nix/store/x /nix/store/*-bash-*/x /proc/sys/kernel/hostname /build/x; do
+          if (echo > $path) 2>/dev/null; then echo "written: $path"; fi
+        done > /tried
+        if (echo > /dev/tcp/127.0.0.1/80) 2>/dev/null; then echo network; fi >> /tried
+      '';
+    }""",
+    "beside": r"""plain {
+      fakeRootCommands = ''
+        for path in /nix/store/x /nix/store/*-bash-*/x /etc/passwd $out/x /bin/x; do
+          if (echo > $path) 2>/dev/null; then echo "written: $path"; fi
+        done > tried
+        touch $TMPDIR/beside
+      '';
+    }""",
+    "refers": r"""plain { contents = [ bash ]; runAsRoot = "mkdir /opt; ln -s ${hello}/bin/hello /opt/hello"; }""",
+    "refers-extra": r"""plain { contents = [ bash ]; extraCommands = "mkdir opt; ln -s ${hello}/bin/hello opt/hello"; }""",
+    "child": r"""plain {
+      fromImage = plain { contents = [ bash ]; runAsRoot = "ln -s ${hello}/bin/hello /hello; chown 5 /bin"; };
+      contents = [ hello ];
+      runAsRoot = "stat -c %u /bin > /seen; /hello >> /seen";
+    }""",
+    "nothing": r"""plain { fromImage = base; runAsRoot = "touch /etc/base; echo > /x; rm /x; chown 0 /etc"; }""",
+    "daemon": r"""plain {
+      contents = [ bash ];
+      runAsRoot = "(while :; do sleep 1; done) & setsid sleep 1000 & echo done > /done";
+    }""",
+    "tar": r"""plain {
+      addTarball = mkTarball { contents = [ bash ]; copyToRoot = writeTextDir "etc/of-tar" "yes\n"; compressor = "gz"; };
+      runAsRoot = "cat /etc/of-tar > /seen; rm /etc/of-tar";
+    }""",
+    "foreign-tar": r"""plain {
+      addTarball = runCommand "foreign.tar" { } ''
+        mkdir -p top/etc; echo foreign > top/etc/of-tar
+        tar --owner=3 --group=4 --mode=u=rwx,g=s,o= -C top -cf $out etc
+      '';
+      runAsRoot = "stat -c '%A %u:%g' /etc/of-tar > /seen; chown 0 /etc/of-tar";
+    }""",
+    "owners": r"""plain {
+      contents = [ bash ];
+      users.app = { uid = 1000; };
+      perms = [ { path = "/data/made"; mode = "0640"; uname = "app"; } ];
+      runAsRoot = "mkdir -p /data; echo x > /data/made; chown 4:5 /data/made";
+    }""",
+    "useradd": r"""plain {
+      contents = [ bash coreutils ];
+      runAsRoot = ''
+        ${shadowSetup}
+        groupadd -g 999 app
+        useradd -u 999 -g app -m app
+        install -d -o app -g app -m 750 /var/lib/app
+      '';
+    }""",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def built(build_all: Build) -> Outputs:
+    return build_all({**IMAGES, **CHECKS}, PRELUDE)
+
+
+CHECKS = {
+    "same": '(plain { contents = [ bash ]; runAsRoot = "echo 1 > /x; touch /now; cp -p /x /now2"; }).scriptCheck',
+    "same-useradd": f"({IMAGES['useradd']}).scriptCheck",
+}
+
+
+def told(image: Image, name: str) -> tuple[int, int, int]:
+    """Mode and owner of what a layer says last of a path."""
+    member = image.tree[name]
+    return member.mode, member.uid, member.gid
+
+
+def test_a_script_sees_base_and_packages_and_leaves_a_layer(built: Outputs) -> None:
+    image = open_image(built["changes"])
+    assert image.read("seen").decode() == (
+        "drwxr-xr-x 0:0 /\ndrwxr-xr-x 0:0 /etc\n-rw-r--r-- 0:0 /etc/base\ndrwxr-xr-x 0:0 /opt\n7:8\n7:8\ntool\n"
+    )
+    layer = image.layers[-1]
+    assert image.json["history"][-1]["created_by"] == "runAsRoot"
+    names = layer.names
+    assert names == [
+        *(
+            "bin",
+            "bin/hello",
+            "etc",
+            "etc/.wh.gone",
+            "etc/base",
+            "made",
+            "opt",
+            "opt/.wh.old",
+            "opt/new",
+            "opt/new/deep",
+        ),
+        *("opt/new/deep/one", "opt/two", "seen", "usr", "usr/bin", "usr/bin/tool", "var", "var/null", "var/pipe"),
+    ]
+    assert told(image, "etc/base") == (0o4755, 5, 6)
+    assert told(image, "usr") == (0o2755, 0, 0)
+    assert told(image, "usr/bin/tool") == (0o644, 7, 8)
+    assert told(image, "bin/hello")[1:] == (7, 8)
+    tree = {member.name: member for member in layer.members}
+    assert tree["opt/new/deep/one"].isreg() and tree["opt/two"].linkname == "opt/new/deep/one"
+    assert tree["var/null"].ischr() and (tree["var/null"].devmajor, tree["var/null"].devminor) == (1, 3)
+    assert tree["var/pipe"].isfifo() and tree["var/pipe"].mode == 0o620
+    assert {member.mtime for member in layer.members} == {1}
+
+
+def test_order_and_places(built: Outputs) -> None:
+    image = open_image(built["order"])
+    assert image.read("log").decode() == "runAsRoot / /root /tmp 0\nextraCommands root\nfakeRootCommands root\n"
+    assert told(image, "log") == (0o644, 3, 4)
+    assert image.json["history"][-1]["created_by"] == "runAsRoot, extraCommands, fakeRootCommands"
+
+
+def test_fake_root_commands_have_the_packages_files_alone(built: Outputs) -> None:
+    image = open_image(built["apart"])
+    assert image.read("seen") == b"bin sbin seen "
+    # The base's /sbin is a link, and stays one: what was put in sbin goes where it leads.
+    assert told(image, "usr/bin/tool") == (0o644, 1, 2)
+    assert image.tree["sbin"].issym()
+    assert image.tree["dev/zero"].ischr()
+    assert image.layers[-1].members[0].name == "." and image.layers[-1].members[0].uid == 9
+    tool = next(member for member in image.layers[-1].members if member.name == "usr/bin/tool")
+    assert (image.tree["tool2"].linkname, tool.type) in (("usr/bin/tool", tarfile.REGTYPE), ("", tarfile.LNKTYPE))
+
+
+def test_a_root_of_its_own(built: Outputs) -> None:
+    image = open_image(built["own-root"])
+    assert image.read("where") == b"/\n" and told(image, "where") == (0o644, 1, 0)
+    assert image.layers[-1].names == ["where"]
+
+
+def test_what_a_script_finds(built: Outputs) -> None:
+    image = open_image(built["environment"])
+    lines = image.read("out").decode().splitlines()
+    assert lines[: lines.index("full")] == [".scripts", "bin", "dev", "nix", "out", "proc", "share", "tmp", "fd"]
+    assert {"null", "ptmx", "pts", "random", "shm", "stderr", "stdin", "stdout", "tty", "urandom", "zero"} <= set(lines)
+    assert any(line.startswith("drwxrwxrwt") and line.endswith(" /tmp") for line in lines)
+    assert int(lines[-3]) < 10, "processes of nobody else"
+    assert lines[-2:] == ["0022", "1"], "a loopback and no other network"
+    assert image.read("epoch") == b"1 0\n"
+    assert image.read("tried") == b""
+    # Nothing of what was there for the script alone.
+    assert {name.split("/")[0] for name in image.layers[-1].names} == {"bin", "share", "epoch", "out", "tried"}
+
+
+def test_nothing_beside_the_tree_can_be_written(built: Outputs) -> None:
+    image = open_image(built["beside"])
+    assert image.read("tried") == b"" and image.layers[-1].names == ["tried"]
+
+
+@pytest.mark.parametrize("name", ["refers", "refers-extra"])
+def test_what_the_result_refers_to_is_in_the_image(built: Outputs, name: str) -> None:
+    image = open_image(built[name])
+    assert [n for n in image.store_names if n.startswith("hello-")], "or the link leads nowhere"
+    assert image.resolve("opt/hello").endswith("/bin/hello")
+    assert not [n for n in image.store_names if "layer" in n or n.startswith(("coreutils", "python3"))]
+
+
+def test_a_child_adds_nothing_twice(built: Outputs) -> None:
+    image = open_image(built["child"])
+    assert image.read("seen") == b"5\nHello, world!\n"
+    assert len([name for name in image.store_names if name.startswith("hello-")]) == 1
+    assert image.layers[-1].names == ["bin", "bin/hello", "seen"] or "seen" in image.layers[-1].names
+    assert told(image, "bin") == (0o755, 5, 0)
+
+
+def test_what_is_as_before_is_not_written(built: Outputs) -> None:
+    image = open_image(built["nothing"])
+    assert len(image.layers) == len(open_image(built["own-root"]).layers) - 1
+
+
+def test_what_is_left_running_ends(built: Outputs) -> None:
+    assert open_image(built["daemon"]).read("done") == b"done\n"
+
+
+def test_tars_are_below_too(built: Outputs) -> None:
+    image = open_image(built["tar"])
+    assert image.read("seen") == b"yes\n" and "etc/of-tar" not in image.tree
+    image = open_image(built["foreign-tar"])
+    assert image.read("seen") == b"-rwx--S--- 3:4\n"
+    assert told(image, "etc/of-tar")[1:] == (0, 4)
+
+
+def test_owners_as_data_come_last(built: Outputs) -> None:
+    image = open_image(built["owners"])
+    assert told(image, "data/made") == (0o640, 1000, 5)
+    assert image.read("etc/passwd").count(b"\napp:") == 1
+
+
+def test_useradd(built: Outputs) -> None:
+    image = open_image(built["useradd"])
+    assert b"app:x:999:999::/home/app:/bin/" in image.read("etc/passwd")
+    assert b"app:x:999:\n" in image.read("etc/group")
+    assert b"app:!:" in image.read("etc/shadow")
+    assert told(image, "home/app")[1:] == (999, 999)
+    assert told(image, "var/lib/app") == (0o750, 999, 999)
+    assert told(image, "etc/shadow")[0] == 0o640
+
+
+# --- again and again
+
+
+def test_two_runs_make_the_same(built: Outputs) -> None:
+    for name in CHECKS:
+        assert built[name].read_text().startswith("two runs made layer "), name
+
+
+def test_a_difference_is_named_by_its_path(nix: Nix) -> None:
+    script = (
+        "mkdir /d; date +%N > /d/now; echo $RANDOM$RANDOM > /etc-random; mktemp /name-XXXXXXXXXX; echo same > /same"
+    )
+    said = nix.failure(
+        f'(build {{ name = "x"; contents = [ bash ]; runAsRoot = "{script}"; }}).scriptCheck', build=True
+    )
+    (line,) = (line for line in said.splitlines() if "two runs" in line)
+    assert ": runAsRoot: two runs made different layers: /d/now in content, from byte " in line
+    assert "; /etc-random in " in line and line.count("is there once only") == 2
+    assert line.endswith(
+        ": leave out what follows the clock, random numbers or the machine, or remove it at the end of the script"
+    )
+
+
+# --- failing
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (
+            r'runAsRoot = "echo words >&2\n\nuseradd bob\ntrue";',
+            "runAsRoot: line 3, `useradd bob`, ended with exit code 127; its last words are above",
+        ),
+        ('runAsRoot = "exit 7";', "runAsRoot: ended with exit code 7; its last words are above"),
+        ('runAsRoot = "kill -9 $$";', "runAsRoot: ended with exit code 137; its last words are above"),
+        (
+            'fakeRootCommands = "f() { (exit 9); }; f";',
+            "fakeRootCommands: line 1, `f() { (exit 9); }; f`, ended with exit code 9; its last words are above",
+        ),
+        (
+            r'fakeRootCommands = "\n\nchown nobody-known /bin"; enableFakechroot = true;',
+            "fakeRootCommands: line 3, `chown nobody-known /bin`, ended with exit code 1; its last words are above",
+        ),
+        (
+            r'runAsRoot = ":"; extraCommands = "true\nfalse";',
+            "extraCommands: line 2, `false`, ended with exit code 1; its last words are above",
+        ),
+        (
+            'runAsRoot = "rm -rf /.scripts; echo $(false); [ -e /etc/none ]";',
+            "runAsRoot: ended with exit code 1; its last words are above",
+        ),
+    ],
+)
+def test_a_failing_script_is_told_in_one_line(nix: Nix, arguments: str, line: str) -> None:
+    said = nix.failure(f'build {{ name = "x"; contents = [ bash ]; {arguments} }}', build=True)
+    assert f"\ndockertools-py derivation: {line}\n" in said
+    assert "Traceback" not in said
+    assert "words" not in arguments or "\nwords\n" in said
+
+
+def test_arguments_are_checked(nix: Nix) -> None:
+    for given, said in {
+        "runAsRoot = [ ]": "build: `runAsRoot` is [ ]: write null or a string.",
+        "fakeRootCommands = null": "build: `fakeRootCommands` is null: write a string.",
+        'enableFakechroot = "yes"': 'build: `enableFakechroot` is "yes": write true or false.',
+    }.items():
+        assert said in nix.failure(f'build {{ name = "x"; {given}; }}')
+
+
+def test_scripts_are_an_input_of_their_own_layer_only(nix: Nix) -> None:
+    def names(script: str) -> set[str]:
+        made = nix.instantiate(f'build {{ name = "x"; tag = "1"; contents = [ hello ]; runAsRoot = "{script}"; }}')
+        return {name for name in made if name.endswith(".drv")}
+
+    new = {name_of(path) for path in names("echo 2 > /x") - names("echo 1 > /x")}
+    assert new == {
+        *("script-layer.drv", "script-layer-gz.drv", "script-layer-layers.drv", "script-layer-layers-gz.drv"),
+        *("image.drv", "docker-image-x.tar.drv"),
+    }
