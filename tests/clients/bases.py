@@ -149,9 +149,9 @@ class Bases:
             do("umoci", "config", "--image", image, *options, "--config.user=1000:1000")
             do("umoci", "gc", "--layout", str(to))
 
-    def skopeo(self, to: Path, transport: str, compression: str = "gzip") -> None:
+    def skopeo(self, to: Path, transport: str, compression: str = "gzip", original: str = "docker.tar") -> None:
         """A copy of what docker saved."""
-        source = self._get("docker.tar")
+        source = self._get(original)
         with _tools("skopeo", beside=to) as do:
             options = ["--insecure-policy", "copy", f"--dest-compress-format={compression}"]
             do("skopeo", *options, f"docker-archive:{source}", f"{transport}:{to}:foreign:1")
@@ -226,5 +226,9 @@ SMALL: dict[str, Callable[[Bases, Path], None]] = {
     "umoci": Bases.umoci,
     "docker.tar.gz": Bases.gzip,
 }
-DEBIAN = "debian.tar"
-RECIPES = {**SMALL, DEBIAN: partial(Bases.debian_docker, engine="docker")}
+DEBIAN, DEBIAN_OCI = "debian.tar", "debian-oci-zstd"
+RECIPES = {
+    **SMALL,
+    DEBIAN: partial(Bases.debian_docker, engine="docker"),
+    DEBIAN_OCI: partial(Bases.skopeo, transport="oci", compression="zstd", original=DEBIAN),
+}

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from tests.clients.archive import plain, read_layout_names, read_stored
+from tests.clients.available import ENGINES as ALL_ENGINES
 from tests.clients.available import SUITES, suites_with
-from tests.clients.bases import DEBIAN, SMALL, Bases
+from tests.clients.bases import DEBIAN, DEBIAN_OCI, SMALL, Bases
 from tests.clients.engines.engine import Engine
 from tests.clients.engines.layout import Layout
 from tests.clients.foreign import ENV, FILES, LABEL
@@ -72,16 +73,23 @@ ii  dpkg
 """
 
 ENGINES = ("docker", "podman", "containerd", "crun")
+NEWER = tuple(name for name in ALL_ENGINES if name.startswith(("docker-", "containerd-")))
+SOME = ("docker.tar", "podman-oci-archive.tar", "skopeo-oci-zstd")
+"""For the newer engines one base of each kind: they read what the older ones read."""
+
+
+def with_engines(*pairs: tuple[str, str]) -> pytest.MarkDecorator:
+    parameters = [pytest.param(*pair, marks=pytest.mark.xdist_group(pair[0])) for pair in pairs]
+    return pytest.mark.parametrize(("engine", "base"), parameters, indirect=["engine"])
+
+
 # Docker 20.10 reads no zstd.
-with_engine = pytest.mark.parametrize(
-    ("engine", "base"),
-    [
-        pytest.param(engine, base, marks=pytest.mark.xdist_group(engine))
-        for engine in ENGINES
-        for base in SMALL
-        if (engine, base) != ("docker", "skopeo-oci-zstd")
-    ],
-    indirect=["engine"],
+with_engine = with_engines(
+    *((engine, base) for engine in ENGINES for base in SMALL if (engine, base) != ("docker", "skopeo-oci-zstd")),
+    *((engine, base) for engine in NEWER for base in SOME),
+)
+with_debian = with_engines(
+    ("docker", DEBIAN), ("containerd", DEBIAN), ("podman", DEBIAN_OCI), *((engine, DEBIAN_OCI) for engine in NEWER)
 )
 with_each_engine = pytest.mark.parametrize(
     "engine", [pytest.param(engine, marks=pytest.mark.xdist_group(engine)) for engine in ENGINES], indirect=True
@@ -126,8 +134,8 @@ def children(nix: Nix) -> Built:
 
 
 @pytest.fixture(scope="session")
-def debian(nix: Nix) -> Path:
-    return build(nix, {DEBIAN: child("debian", Bases().get(DEBIAN), "hello")})[DEBIAN]
+def debians(nix: Nix) -> Outputs:
+    return build(nix, {name: child("debian", Bases().get(name), "hello") for name in (DEBIAN, DEBIAN_OCI)})
 
 
 @pytest.mark.parametrize("base", SMALL)
@@ -180,11 +188,9 @@ def test_images_with_one_foreign_base_are_merged(empty_engine: Engine, children:
     assert empty_engine.run(reference, ["/bin/sh", "-c", "hello -g $WHO; cat /etc/second"]) == "base\nof the second\n"
 
 
-@pytest.mark.parametrize(
-    "engine", [pytest.param(engine, marks=pytest.mark.xdist_group(engine)) for engine in ENGINES[:3]], indirect=True
-)
-def test_debian_stays_a_debian(empty_engine: Engine, debian: Path) -> None:
-    [reference] = empty_engine.load(debian)
+@with_debian
+def test_debian_stays_a_debian(empty_engine: Engine, debians: Outputs, base: str) -> None:
+    [reference] = empty_engine.load(debians[base])
     found = empty_engine.run(reference, ["/bin/sh", "-c", f"set -e{SHOW_DEBIAN}{SHOW_OURS}"])
     assert found == OF_DEBIAN + OF_OURS
 
