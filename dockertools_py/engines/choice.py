@@ -1,8 +1,8 @@
 """Which engine: the one that somebody named, or that which answers."""
 
 import os
-import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from dockertools_py.engines.api import Api
@@ -16,6 +16,7 @@ FORMS = (
     "docker, docker:CONTEXT, podman, containerd, k3s, kind, kind:CLUSTER, unix:///SOCKET, tcp://HOST:PORT or ssh://HOST"
 )
 CONTAINERD_SOCKET = "/run/containerd/containerd.sock"
+PODMAN_SOCKET = "unix:///run/podman/podman.sock"
 K3S_SOCKET = "/run/k3s/containerd/containerd.sock"
 KUBERNETES = "k8s.io"
 """The namespace in which kubelets look for images."""
@@ -93,21 +94,24 @@ def _rootless(environment: Mapping[str, str]) -> Docker:
 
 def _podman(environment: Mapping[str, str]) -> Engine:
     """By its socket where one answers, else by its program, which knows CONTAINER_HOST too."""
-    folder = environment.get("XDG_RUNTIME_DIR")
-    urls = [environment.get("CONTAINER_HOST") or ""]
-    if not urls[0]:
-        urls = ["unix:///run/podman/podman.sock"] if os.geteuid() == 0 else [f"unix://{folder}/podman/podman.sock"]
-    for url in urls:
-        if url.startswith("unix:"):
-            try:
-                return _docker(Endpoint.parse(url, "CONTAINER_HOST"), environment, ("podman", "--url", url))
-            except Unreachable:
-                continue
-    if not shutil.which("podman"):
+    url = environment.get("CONTAINER_HOST")
+    if not url:
+        folder = environment.get("XDG_RUNTIME_DIR")
+        url = PODMAN_SOCKET if os.geteuid() == 0 else f"unix://{folder}/podman/podman.sock"
+    if url.startswith("unix:"):
+        with suppress(Unreachable):
+            return _docker(Endpoint.parse(url, "CONTAINER_HOST"), environment, ("podman", "--url", url))
+    if not _which("podman"):
         raise Unreachable("no program podman is on PATH, and no socket of Podman answers")
     from dockertools_py.engines.podman import Podman  # noqa: PLC0415 - nor what containerd needs, where Docker answers
 
     return Podman()
+
+
+def _which(program: str) -> bool:
+    import shutil  # noqa: PLC0415 - it knows archives and compressors too
+
+    return shutil.which(program) is not None
 
 
 def _containerd(choice: Choice) -> Engine:
@@ -117,7 +121,7 @@ def _containerd(choice: Choice) -> Engine:
 def _ctr(command: tuple[str, ...], title: str, choice: Choice) -> Engine:
     from dockertools_py.engines.containerd import Containerd  # noqa: PLC0415
 
-    if not shutil.which(command[0]):
+    if not _which(command[0]):
         raise Unreachable(f"no program {command[0]} is on PATH")
     options = _options(choice, KUBERNETES if title == "k3s" else None)
     return Containerd((*command, *options), title + (f" {shown(choice.address)}" if choice.address else ""))
@@ -142,8 +146,8 @@ def _nodes(cluster: str, choice: Choice) -> list[Engine]:
 
     label = f"label=io.x-k8s.kind.cluster={cluster}"
     role = '{{.Names}} {{.Label "io.x-k8s.kind.role"}}'
-    program = "docker" if shutil.which("docker") else "podman"
-    rows = [line.split() for line in answer([program, "ps", "--filter", label, "--format", role]).decode().splitlines()]
+    program = "docker" if _which("docker") else "podman"
+    rows = [line.split() for line in answer([program, "ps", "--filter", label, "--format", role]).splitlines()]
     names = [row[0] for row in rows if row and row[1:] != ["external-load-balancer"]]
     if not names:
         raise DockertoolsError(

@@ -40,7 +40,7 @@ class Containerd(Engine):
 
     def held(self, wanted: Wanted) -> Held:
         """See Engine."""
-        blobs = set(answer([*self._command, "content", "ls", "--quiet"]).decode().split())
+        blobs = set(answer([*self._command, "content", "ls", "--quiet"]).split())
         there = [layer.diff_id for layer in wanted.layers if str(layer.diff_id) in blobs]
         return Held(dict.fromkeys(there, "its blob is there"))
 
@@ -71,7 +71,7 @@ class Containerd(Engine):
     def _checked(self, of: str) -> list[tuple[str, str, str | None]]:
         """Name, digest of the manifest, and what is wrong, of the images that a filter takes."""
         rows = []
-        for line in answer([*self._command, "images", "check", of]).decode(errors="replace").splitlines()[1:]:
+        for line in answer([*self._command, "images", "check", of]).splitlines()[1:]:
             # REF TYPE DIGEST STATUS SIZE UNPACKED, of which status and size have blanks: `complete (3/3) 1.9 MiB/1.9 MiB`.
             fields = line.split()
             if len(fields) < 6:

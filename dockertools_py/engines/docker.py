@@ -111,8 +111,14 @@ class Docker(Engine):
         self, reference: Reference, options: Sequence[str], arguments: Sequence[str], *, terminal: bool
     ) -> list[str]:
         """See Engine."""
+        from shutil import which  # noqa: PLC0415
+
         flags = ["--rm", "--interactive", *(["--tty"] if terminal else [])]
-        return [*self._client, "run", *flags, *options, self.name_of(reference), *arguments]
+        client = self._client
+        if self._is_podman() and which("podman"):
+            # docker's own ended with 0 where the container (of Podman 4.3) had ended with 7.
+            client = ("podman", "--url", self._api.endpoint.url)
+        return [*client, "run", *flags, *options, self.name_of(reference), *arguments]
 
     def _by_prefix(self, wanted: Wanted) -> Held:
         """Layers are known by their chain_id: an image must begin as ours does. The best one is looked for."""

@@ -36,18 +36,17 @@ class Podman(Engine):
 
     def held(self, wanted: Wanted) -> Held:
         """See Engine."""
-        ids = answer([*self._command, "images", "--all", "--quiet", "--no-trunc"]).decode().split()
+        ids = answer([*self._command, "images", "--all", "--quiet", "--no-trunc"]).split()
         if not ids:
             return Held()
         layers = {str(layer.diff_id): layer.diff_id for layer in wanted.layers}
         held: dict[Digest, str] = {}
         for image in self._inspect(*dict.fromkeys(ids)):
             root = image.get("RootFS")
-            stack = root.get("Layers") if isinstance(root, dict) else None
-            names = image.get("RepoTags") or [str(image.get("Id"))[:12]]
-            for text in stack if isinstance(stack, list) else ():
+            name = next(iter(_texts(image.get("RepoTags"))), str(image.get("Id"))[:12])
+            for text in _texts(root.get("Layers")) if isinstance(root, dict) else ():
                 if text in layers:
-                    held.setdefault(layers[text], f"in {shown(names[0], 80)}")
+                    held.setdefault(layers[text], f"in {shown(name, 80)}")
         return Held(held)
 
     def send(self, write_archive: WriteArchive) -> None:
@@ -80,3 +79,7 @@ class Podman(Engine):
         if not isinstance(found, list) or (output.code and not known):
             raise DockertoolsError(f"podman image inspect: {output.stderr or 'no list of images came'}")
         return [image for image in found if isinstance(image, dict)]
+
+
+def _texts(value: object) -> list[str]:
+    return [text for text in value if isinstance(text, str)] if isinstance(value, list) else []

@@ -12,7 +12,7 @@ from dockertools_py.errors import DockertoolsError, shown
 from dockertools_py.pack.verified import Buffer
 
 MAX_OUTPUT = 64 << 20
-_TERMINATED_SECONDS = 10
+TERMINATED_SECONDS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +36,12 @@ def ask(command: Sequence[str]) -> Output:
         return Output(code, _content(out, command), _text(errors))
 
 
-def answer(command: Sequence[str]) -> bytes:
+def answer(command: Sequence[str]) -> str:
     """The output of a program that must not fail. Raises DockertoolsError with its own words."""
     output = ask(command)
     if output.code:
         raise DockertoolsError(f"{shown(' '.join(command))}: {output.stderr or f'exit code {output.code}'}")
-    return output.stdout
+    return output.stdout.decode(errors="replace")
 
 
 def feed(command: Sequence[str], write_archive: WriteArchive) -> None:
@@ -83,7 +83,7 @@ def _write_all(fd: int, data: Buffer) -> None:
 def _end(process: "subprocess.Popen[bytes]") -> None:
     process.terminate()
     try:
-        process.wait(_TERMINATED_SECONDS)
+        process.wait(TERMINATED_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

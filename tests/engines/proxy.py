@@ -60,5 +60,5 @@ def _pump(source: socket.socket, target: socket.socket, passed: Callable[[bytes]
             if passed(data):
                 target.sendall(data)
     with suppress(OSError):
-        target.shutdown(socket.SHUT_RDWR)
-        source.shutdown(socket.SHUT_RDWR)
+        # The other direction may have more to say.
+        target.shutdown(socket.SHUT_WR)

@@ -1,0 +1,158 @@
+"""Podman and containerd as programs: what is made of their words, and what becomes of an archive that nobody wants."""
+
+import json
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from dockertools_py.engines.containerd import Containerd
+from dockertools_py.engines.engine import Refused, Write
+from dockertools_py.engines.podman import Podman
+from dockertools_py.engines.programs import answer, ask, feed
+from dockertools_py.errors import DockertoolsError
+from dockertools_py.model.digest import Digest
+from dockertools_py.model.reference import Reference
+from tests.engines.loaded import image, layer, wanted
+
+Script = Callable[[str], list[str]]
+A = Reference("app", "1")
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Script:
+    """A program with that text."""
+
+    def make(text: str) -> list[str]:
+        (tmp_path / "program").write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / "program").chmod(0o755)
+        return [str(tmp_path / "program")]
+
+    return make
+
+
+def archive(size: int) -> Callable[[Write], None]:
+    def write(take: Write) -> None:
+        for _ in range(size >> 16):
+            take(bytes(1 << 16))
+
+    return write
+
+
+def test_an_archive_goes_through_whole(script: Script, tmp_path: Path) -> None:
+    feed(script(f"cat > {tmp_path}/got"), archive(3 << 20))
+    assert (tmp_path / "got").stat().st_size == 3 << 20
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("cat > /dev/null; echo one; echo two >&2; exit 3", "one; two"),
+        ("cat > /dev/null; exit 3", "exit code 3"),
+        ("head -c 100000 > /dev/null; echo enough; exit 1", "enough"),
+        ("head -c 100000 > /dev/null; exit 0", "exit code 0"),  # it ended well, and did not read all of it
+        ("seq 1000; exit 1", "; 999; 1000"),
+    ],
+)
+def test_an_archive_that_is_refused(script: Script, text: str, words: str) -> None:
+    with pytest.raises(Refused) as caught:
+        feed(script(text), archive(8 << 20))
+    assert str(caught.value).endswith(words)
+    assert len(str(caught.value)) <= 1000
+
+
+def test_a_program_ends_with_the_archive_that_cannot_be_made(script: Script, tmp_path: Path) -> None:
+    def write(take: Write) -> None:
+        take(bytes(100_000))
+        raise DockertoolsError("gone")
+
+    with pytest.raises(DockertoolsError, match="gone"):
+        feed(script(f"trap 'touch {tmp_path}/ended; exit 1' TERM; exec 3<&0; cat <&3 > {tmp_path}/got & wait"), write)
+    assert (tmp_path / "ended").exists()
+
+
+def test_a_program_that_will_not_end_is_made_to(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dockertools_py.engines.programs.TERMINATED_SECONDS", 0.2)
+
+    def write(take: Write) -> None:
+        time.sleep(0.2)  # until the shell overlooks the signal
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        feed(script("trap '' TERM; exec sleep 600"), write)
+
+
+def test_output_is_bounded(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dockertools_py.engines.programs.MAX_OUTPUT", 1000)
+    with pytest.raises(DockertoolsError, match="more than 1000 bytes of output"):
+        ask(script("seq 1000"))
+
+
+def test_a_program_that_fails_says_why(script: Script) -> None:
+    with pytest.raises(DockertoolsError, match=r"program x: no; really$"):
+        answer([*script("echo no >&2; echo really >&2; exit 1"), "x"])
+    with pytest.raises(DockertoolsError, match=r"program x: exit code 4$"):
+        answer([*script("exit 4"), "x"])
+    with pytest.raises(DockertoolsError, match="no program /absent/ctr is on PATH"):
+        answer(["/absent/ctr"])
+
+
+HEADER = "echo REF TYPE DIGEST STATUS SIZE UNPACKED;"
+
+
+@pytest.mark.parametrize(
+    ("row", "problem"),
+    [
+        ("", "there is no image of that name"),
+        ("echo docker.io/library/app:1 t {} 'complete (3/3)' 1.9 MiB/1.9 MiB true", None),
+        ("echo docker.io/library/app:1 t {} 'complete (3/3)' 1.9 MiB/1.9 MiB false", "it is not unpacked"),
+        (
+            "echo docker.io/library/app:1 t {} 'incomplete (2/3)' 1 KiB/1.9 MiB false",
+            "it is not complete: incomplete (2/3) 1 KiB/1.9 MiB",
+        ),
+        ("echo docker.io/library/app:1 t sha256:0 'complete (3/3)' 1 B/1 B true", "that name has another image, sha256:0"),
+    ],
+)
+def test_what_ctr_says_of_an_image(script: Script, tmp_path: Path, row: str, problem: str | None) -> None:
+    made = wanted(image(layer(tmp_path, "a")), "app:1")
+    engine = Containerd(script(HEADER + row.format(made.manifest)), "containerd")
+    assert engine.lacks(A, made) == problem
+    assert engine.elsewhere(made) == ("docker.io/library/app:1" if problem is None or "another" in problem else None)
+
+
+def test_nonsense_of_ctr(script: Script, tmp_path: Path) -> None:
+    made = wanted(image(layer(tmp_path, "a")), "app:1")
+    with pytest.raises(DockertoolsError, match="containerd: no line of `ctr images check`: what is this"):
+        Containerd(script(HEADER + "echo what is this"), "containerd").lacks(A, made)
+    assert Containerd(script("seq 100; printf '\\377'"), "containerd").held(made).layers == {}
+
+
+def test_what_podman_says(script: Script, tmp_path: Path) -> None:
+    made = wanted(image(layer(tmp_path, "a"), layer(tmp_path, "b")), "app:1")
+    a = str(made.diff_ids[0])
+    assert Podman(script(f"echo '[{{\"Id\": \"{made.image_id.hex}\"}}]'")).lacks(A, made) is None
+    assert Podman(script("echo '[{\"Id\": \"5\"}]'")).lacks(A, made) == "that name has another image, 5"
+    unknown = "echo '[]'; echo 'Error: inspecting object: app:1: image not known' >&2; exit 125"
+    assert Podman(script(unknown)).lacks(A, made) == "there is no image of that name"
+    odd: list[object] = [3, {"RootFS": []}, {"RootFS": {"Layers": 3}, "RepoTags": 3}]
+    listed = json.dumps([*odd, {"Id": "5", "RepoTags": 3, "RootFS": {"Layers": [a, 7, [], {}]}}])
+    held = Podman(script(f"if [ \"$1\" = images ]; then echo 5; else echo '{listed}'; fi")).held(made)
+    assert held.layers == {Digest.parse(a): "in 5"}
+    assert Podman(script("true")).held(made).layers == {}
+    for text in ("echo storage is locked >&2; exit 125", "echo '[]'; echo storage is locked >&2; exit 125"):
+        with pytest.raises(DockertoolsError, match="podman image inspect: storage is locked"):
+            Podman(script(text)).lacks(A, made)
+    with pytest.raises(DockertoolsError, match="no list of images came"):
+        Podman(script("echo '{}'")).lacks(A, made)
+
+
+def test_nothing_is_left_open(script: Script) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    for text in ("cat > /dev/null", "exit 1"):
+        with suppress(Refused):
+            feed(script(text), archive(1 << 20))
+        ask(script(text))
+    assert len(os.listdir("/proc/self/fd")) == before
