@@ -10,8 +10,10 @@ import pytest
 from tests.clients.archive import read_images
 from tests.clients.available import ENGINES, engine_parameters
 from tests.clients.bases import Bases
+from tests.clients.engines.docker import Docker
 from tests.clients.engines.engine import SYSTEM_PATH, Engine
 from tests.clients.engines.layout import Layout
+from tests.clients.engines.podman import Podman
 from tests.clients.foreign import BUSYBOX, root_file_system
 from tests.clients.need import need
 from tests.conftest import Nix
@@ -55,6 +57,7 @@ CAPABILITIES = {
 }
 
 OTHERS = tuple(name for name in ENGINES if name != "docker")
+NOT_IMPORTING = tuple(name for name in ENGINES if name not in ("docker", "podman"))
 
 
 @pytest.fixture(scope="session")
@@ -70,6 +73,7 @@ def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for file in (getcap, *libraries):
         shutil.copy(file, folder / "tools" / Path(file).name)
     shutil.copy(BUSYBOX, folder / "tools/head")
+    shutil.copy(BUSYBOX, folder / "tools/stat")
     return folder
 
 
@@ -98,6 +102,19 @@ def test_a_container_sees_them(empty_engine: Engine, nix: Nix, tools: Path, tmp_
     assert empty_engine.run(reference, ["/bin/sh", "-c", as_app], user=root) == (
         "uid=1001(app) gid=1001(app) groups=200(logs),1000(alice),1001(app)\n/home/app\n"
     )
+
+
+@pytest.mark.parametrize("engine", engine_parameters(without=NOT_IMPORTING), indirect=True)
+def test_an_imported_tarball_has_them(empty_engine: Engine, nix: Nix, tools: Path) -> None:
+    assert isinstance(empty_engine, Docker | Podman)
+    tar = nix.build(f"""mkTarball {{
+      copyToRoot = {tools}; users.app.uid = 1000;
+      perms = [ {{ path = "/tools/head"; uname = "app"; capabilities = "cap_net_raw+ep"; mode = "4700"; }} ];
+    }}""")
+    empty_engine.namespace.run(empty_engine.client("import", str(tar), "localhost/owners:1"))
+    assert empty_engine.run("localhost/owners:1", getcap(["/tools/head"])) == "/tools/head cap_net_raw=ep\n"
+    command = ["/tools/stat", "-c", "%a %u:%g", "/home/app", "/tools/head"]
+    assert empty_engine.run("localhost/owners:1", command, user="0:0") == "700 1000:1000\n4700 1000:0\n"
 
 
 @pytest.mark.parametrize("engine", engine_parameters(without=OTHERS), indirect=True)
