@@ -24,11 +24,15 @@
 #   enableFakechroot  whether `/` is the image's for fakeRootCommands, the base included
 #   users, groups     users and groups that the image has, by name: { app = { uid = 1000; }; }
 #   perms             modes, owners and capabilities: [ { path = "/var/lib/app"; mode = "0750"; uname = "app"; } ]
+#   rootfs            what programs expect: "minimal" for /tmp, /var/empty, passwd and group, certificates, /usr/bin/env, /bin/sh;
+#                     or a set that switches some of them off
 #   includeNixDB      whether the image has Nix's database of its store paths, for Nix in a container
 #   created           a date like "1970-01-01T00:00:01Z"; never in a layer
 #   architecture      in Go's words, by default that of the packages; variant likewise
 #   uid, gid, mtime   of all files in the layers
 #   maxLayers         layers at the most, the base's included; null: 40 for packages, as far as 125 are not exceeded
+#   layeringPipeline  operations that say what goes in which layer, or a file with them as JSON; then maxLayers is of no meaning
+#   debug             whether the build says which store paths are the biggest
 #   compressor        of the layers in the archive: "gz", "zstd" or "none"; the image id does not depend on it
 #   compressionLevel  null: 4 for gz, 3 for zstd
 #   meta              of the derivation
@@ -38,7 +42,7 @@
 #
 # Example:
 #   build { name = "hello"; contents = [ hello ]; config.Cmd = [ "/bin/hello" ]; }
-scope@{ function ? "build", special ? { }, arguments, imageArguments, types, names, containerConfig, mentioned, platform, runBuilder, baseImage, blobs, files, image, layerGroups, layerShares, nixDatabase, owners, rootLayer, scriptCheck, scriptLayer, tarLayer, system, ... }:
+scope@{ function ? "build", special ? { }, arguments, imageArguments, types, names, containerConfig, mentioned, platform, runBuilder, baseImage, blobs, files, image, layerGroups, layerShares, nixDatabase, owners, rootfs, rootLayer, scriptCheck, scriptLayer, tarLayer, system, ... }:
 arguments.declare function
 (imageArguments.ofResult // owners.parameters // {
   fromImage = { type = types.nullOr types.file; default = null; };
@@ -56,6 +60,9 @@ arguments.declare function
   extraCommands = { type = types.string; default = ""; };
   fakeRootCommands = { type = types.string; default = ""; };
   enableFakechroot = { type = types.bool; default = false; };
+  rootfs = { inherit (rootfs) type; default = null; };
+  layeringPipeline = { type = types.nullOr (types.either types.list types.file); default = null; };
+  debug = { type = types.bool; default = false; };
   includeNixDB = { type = types.bool; default = false; };
   architecture = { type = types.nullOr types.string; default = null; };
   variant = { type = types.nullOr types.string; default = null; };
@@ -89,11 +96,15 @@ arguments.declare function
 
     plain = builtins.unsafeDiscardStringContext;
     paths = argument: packages: map (files.inStore function argument) (toList packages);
-    links = ofTarballs "contents" ++ paths "contents" args.contents;
+    preset = rootfs.make function args.rootfs;
+    shown = partition (package: package.dockertoolsHelper or false) (preset.contents ++ toList args.contents);
+    helpers = paths "contents" shown.right;
+    links = ofTarballs "contents" ++ helpers ++ paths "contents" shown.wrong;
     copies = ofTarballs "copyToRoot" ++ paths "copyToRoot" args.copyToRoot;
     explicit = map (paths "layers") args.layers;
     wanted = owners.make function {
-      inherit (args) users groups perms;
+      inherit (args) users groups;
+      perms = preset.perms ++ args.perms;
       # nixpkgs' functions ask nobody.
       user = if function == "build" then config.User or "" else "";
       isAlone = base == null && links == [ ] && copies == [ ] && tarLayers == [ ] && !hasScript;
@@ -108,7 +119,7 @@ arguments.declare function
     hasStorePaths = special.includeStorePaths or true;
     groups =
       if !hasStorePaths then [ ]
-      else filter (roots: roots != [ ]) (explicit ++ map (root: [ root ]) (links ++ copies ++ inConfig));
+      else filter (roots: roots != [ ]) (explicit ++ [ helpers ] ++ map (root: [ root ]) (filter (path: !among helpers path) links ++ copies ++ inConfig));
 
     scripts = { inherit (args) runAsRoot extraCommands fakeRootCommands enableFakechroot; };
     isAsRoot = args.runAsRoot != null || args.fakeRootCommands != "";
@@ -134,19 +145,23 @@ arguments.declare function
       else if room < 1 then arguments.fail function "`maxLayers` is ${if isNamed then toString args.maxLayers else "125"}: the base may have ${toString baseBound} layers and ${toString others} more are needed beside those of the packages; write a larger number (125 at the most), or give the base a smaller one."
       else layerGroups (inGroups // { inherit groups shares; });
     inGroups = {
-      inherit copied copiedBelow owner mtime;
+      inherit copied copiedBelow owner mtime pipeline;
       below = fromBase "roots" [ ];
       descriptions = fromBase "descriptions" [ ] ++ tarLayers;
     };
     # Where what evaluation knows of the base is too little, the build counts its layers; the packages are one derivation then.
     counted =
-      if base == null || (!(special ? counted) && (isNamed || room >= 1)) then null
-      else { most = 125 - others; part = 1; inherit (base) stack; } // (special.counted or (_: { })) others;
+      if pipeline == null && (base == null || (!(special ? counted) && (isNamed || room >= 1))) then null
+      else { most = 125 - others; part = 1; stack = fromBase "stack" [ ]; } // (if pipeline == null then special.counted or (_: { }) else _: { }) others;
+    pipeline = if args.layeringPipeline == null || builtins.isList args.layeringPipeline then args.layeringPipeline else files.inStore function "layeringPipeline" args.layeringPipeline;
     referredLayers = if referring == [ ] then [ ] else layerGroups (inGroups // {
       groups = [ referring ];
       unwanted = referring;
+      pipeline = null;
       shares = [ 1 ];
       below = inGroups.below ++ concatLists groups;
+      # What the base only copied is whole where a group wants it.
+      copiedBelow = filter (path: !(among (concatLists groups) path && isWanted path)) copiedBelow;
     });
     roots = fromBase "roots" [ ] ++ concatLists groups ++ referring;
     below = fromBase "rootDescriptions" [ ] ++ tarLayers ++ root;
@@ -170,6 +185,7 @@ arguments.declare function
         allowPlatform = args.allowPlatformMismatch;
         platform = imagePlatform;
       };
+      graphs = if args.debug && roots != [ ] then { closure = roots; } else { };
     };
   in
   # Checked at once, though without a layer nobody compresses, and nobody looks at users or platform.
@@ -178,8 +194,7 @@ arguments.declare function
     inherit description layers compressor compressionLevel;
     platform = imagePlatform;
     config = scope.inheritConfig (scope.inheritConfig.select args.inheritConfig (fromBase "config" { })) config;
-    inherit roots;
-    inherit copied;
+    inherit copied roots;
     descriptions = fromBase "descriptions" [ ] ++ tarLayers;
     rootDescriptions = below ++ database;
     bound = if counted != null then 125 else baseBound + others + (if groups == [ ] then 0 else foldl' builtins.add 0 shares);

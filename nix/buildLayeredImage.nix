@@ -20,18 +20,11 @@
 #
 # Example:
 #   buildLayeredImage { name = "hello"; contents = [ hello ]; config.Cmd = [ "/bin/hello" ]; }
-scope@{ arguments, dropIn, layeredImage, ... }:
+scope@{ arguments, layeredImage, ... }:
 arguments.declare "buildLayeredImage" layeredImage.arguments
   (args:
-  let
+  layeredImage.archive {
+    inherit args;
     built = layeredImage.make "buildLayeredImage" args;
     compressionLevel = scope.compressionLevel "buildLayeredImage" args.compressor args.compressionLevel;
-  in
-  dropIn.result {
-    inherit built;
-    derivation = dropIn.archive { inherit built compressionLevel; inherit (args) compressor meta; name = baseNameOf args.name; };
-    passthru = args.passthru // {
-      inherit (built) imageTag;
-      stream = layeredImage.stream { inherit built args; };
-    };
   })

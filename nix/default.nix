@@ -29,6 +29,7 @@ let
     buildIndex = call ./buildIndex.nix;
     buildLayeredImage = call ./buildLayeredImage.nix;
     buildLayeredImageWithNixDb = call ./buildLayeredImageWithNixDb.nix;
+    buildNixShellImage = call ./buildNixShellImage.nix;
     caCertificates = call ./caCertificates.nix;
     exportImage = call ./exportImage.nix;
     fakeNss = call ./fakeNss.nix;
@@ -40,6 +41,7 @@ let
     pullImage = call ./pullImage.nix;
     shadowSetup = call ./shadowSetup.nix;
     streamLayeredImage = call ./streamLayeredImage.nix;
+    streamNixShellImage = call ./streamNixShellImage.nix;
     toLayered = call ./toLayered.nix;
     usrBinEnv = call ./usrBinEnv.nix;
   };

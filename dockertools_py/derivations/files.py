@@ -6,7 +6,10 @@ from dockertools_py.derivations.attributes import Attributes
 
 
 def build(attributes: Attributes) -> None:
-    """Spec: `links` (path to target), `texts` (path to content), `directories` (paths); all paths below the output."""
+    """Spec: `links` (path to target), `texts` and `executables` (path to content), `directories` (paths).
+
+    All paths are below the output.
+    """
     spec = attributes.spec
     attributes.out.mkdir()
     for path in spec["directories"]:
@@ -15,6 +18,10 @@ def build(attributes: Attributes) -> None:
         _below(attributes.out, path).symlink_to(target)
     for path, text in spec["texts"].items():
         _below(attributes.out, path).write_text(text)
+    for path, text in spec["executables"].items():
+        file = _below(attributes.out, path)
+        file.write_text(text)
+        file.chmod(0o755)
 
 
 def _below(top: Path, path: str) -> Path:

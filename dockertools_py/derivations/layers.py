@@ -1,13 +1,15 @@
 """The layers of some roots: their closure without what is below, planned and described."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from dockertools_py.derivations.attributes import Attributes
-from dockertools_py.errors import DockertoolsError
+from dockertools_py.errors import DockertoolsError, shown
 from dockertools_py.model.references_graph import ReferencesGraph, store_path_of
 from dockertools_py.pack.layer import PathsSource, shown_paths
+from dockertools_py.pack.pipeline import plan_by
 from dockertools_py.pack.planner import plan
 from dockertools_py.store.describe import describe_all
 from dockertools_py.store.description import read_layers, write_layers
@@ -20,7 +22,8 @@ def build(attributes: Attributes) -> None:
     `copied` are those of all these roots which are copied to `/`: if nothing refers to one, it would only be there twice.
     `unwanted` are those of which only what they refer to is wanted.
     `copiedBelow` are those that counted as such below: they are not there unless something there refers to them.
-    `budget` is how many layers there may be; or where the base's must be counted first, see `_counted`.
+    `budget` is how many layers there may be; or where the base's must be counted first, see `_budget`. A `pipeline`, or a
+    file with one as JSON, says what goes in which.
     """
     spec, graphs = attributes.spec, attributes.graphs
     closure, below = graphs["closure"], graphs.get("belowClosure", ReferencesGraph({}))
@@ -28,7 +31,16 @@ def build(attributes: Attributes) -> None:
     there = shown_paths(layer for folder in attributes.paths("below") for layer in read_layers(folder))
     there |= below.paths.keys() - below.unreferenced(map(store_path_of, spec["copiedBelow"]))
     own = closure.without(there | only_copied | set(spec.get("unwanted", ())))
-    groups = plan(own, map(store_path_of, spec["roots"]), _budget(spec["budget"]))
+    budget = _budget(spec["budget"])
+    if spec.get("pipeline") is None:
+        groups = plan(own, map(store_path_of, spec["roots"]), budget)
+    else:
+        groups = plan_by(_pipeline(spec["pipeline"]), own)
+        if len(groups) > budget:
+            raise DockertoolsError(
+                f"layeringPipeline: it makes {len(groups)} layers, and there is room for {budget}: "
+                f'let it end with [ "flatten" ] [ "limit_layers" {budget} ]'
+            )
     sources = [PathsSource(group, attributes.owner(), spec["mtime"]) for group in groups]
     weights = [sum(own.paths[path].nar_size for path in group) for group in groups]
     layers = describe_all(sources, weights, attributes.cores)
@@ -48,3 +60,12 @@ def _budget(budget: int | Mapping[str, Any]) -> int:
             "write a larger number (125 at the most), or give the base a smaller one"
         )
     return max(1, min(int(budget.get("cap", room)), room // int(budget["part"])))
+
+
+def _pipeline(given: Any) -> Any:
+    if not isinstance(given, str):
+        return given
+    try:
+        return json.loads(Path(given).read_bytes())
+    except (OSError, ValueError) as error:
+        raise DockertoolsError(f"layeringPipeline: {given} is no file with JSON: {shown(error)}") from error

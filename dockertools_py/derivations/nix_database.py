@@ -10,7 +10,7 @@ from dockertools_py.model.entry import Entry, Kind
 from dockertools_py.model.nar_hash import parse_nar_hash
 from dockertools_py.model.references_graph import ReferencesGraph, store_path_of
 from dockertools_py.model.whiteout import whiteout
-from dockertools_py.pack.layer import Layer
+from dockertools_py.pack.layer import Layer, shown_paths
 from dockertools_py.pack.placing import place
 from dockertools_py.pack.tar import with_parents
 from dockertools_py.pack.tree import Tree
@@ -37,7 +37,7 @@ def build(attributes: Attributes) -> None:
     spec = attributes.spec
     layers = [layer for folder in attributes.paths("stack") for layer in read_layers(folder)]
     graph = attributes.graphs.get("closure", ReferencesGraph({}))
-    there = {path for layer in layers for path in layer.store_paths}
+    there = shown_paths(layers)
     rows = [_valid(graph, path) for path in sorted(there & graph.paths.keys())]
     tree, holder = _below(attributes)
     if holder is not None:

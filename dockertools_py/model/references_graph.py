@@ -83,6 +83,10 @@ class ReferencesGraph:
             }
         )
 
+    def only(self, wanted: Iterable[str]) -> "ReferencesGraph":
+        """The paths of `wanted`, all of which are here, and the references between them."""
+        return self.without(self.paths.keys() - set(wanted))
+
 
 def is_store_path(text: str) -> bool:
     """Whether a text is a store path, and not a file in one."""

@@ -140,6 +140,7 @@ def spooled(makers: Sequence[Make], workers: int) -> Iterator[list[Spool]]:
 
 def _listen(worker: _Worker, spools: Sequence[Spool]) -> None:
     """What a worker says, until it ends. It is waited for elsewhere, so that its id stays its own."""
+    current: Spool | None = None
     for line in worker.pipe:
         if line == _NO_MORE:
             return
@@ -151,7 +152,8 @@ def _listen(worker: _Worker, spools: Sequence[Spool]) -> None:
             spool.complete(size, Digest("sha256", digest))
         else:
             spool.grown(size)
-    for spool in spools:  # what it had begun, and what nobody may be left to begin
+        current = spool
+    for spool in spools if current is None else (current,):
         if spool.is_open():
             spool.fail(RuntimeError("a process that made a layer has ended early"))
 

@@ -33,8 +33,10 @@ let
     owners = import ./owners.nix scope;
     layerShares = import ./layerShares.nix;
     nixDatabase = import ./nixDatabase.nix scope;
+    nixShell = import ./nixShell.nix scope;
     pulledImage = import ./pulledImage.nix scope;
     pulledArchive = import ./pulledArchive.nix scope;
+    rootfs = import ./rootfs.nix scope;
     rootLayer = import ./rootLayer.nix scope;
     scriptCheck = import ./scriptCheck.nix scope;
     scriptLayer = import ./scriptLayer.nix scope;

@@ -2,7 +2,7 @@
 #
 # They are shells over `build`: each gives it what nixpkgs' arguments mean, and puts nixpkgs' name, form and passthru on the
 # result. What `build` has beyond nixpkgs they take as well, with the default that changes nothing.
-scope@{ imageArguments, types, names, containerConfig, runBuilder, program, python3, bash, zstdProgram, ... }:
+scope@{ owners, rootfs, imageArguments, types, names, containerConfig, runBuilder, program, python3, bash, zstdProgram, ... }:
 let
   inherit (builtins) attrNames elem filter head isAttrs listToAttrs;
   date = import ./date.nix;
@@ -17,12 +17,13 @@ let
     if config == null then { }
     else if !isAttrs config then config
     else listToAttrs (map (key: { name = rename key; value = config.${key}; }) (attrNames config));
+  textOf = text: if text == null then "" else text;
 in
 {
   inherit canonical;
 
   # Of all functions that build an image
-  arguments = imageArguments.ofResult // {
+  arguments = imageArguments.ofResult // owners.parameters // {
     created = optional date.orNow "1970-01-01T00:00:01Z";
     fromImage = optional (types.nullOr types.file) null;
     fromImageName = optional (types.nullOr types.string) null;
@@ -33,13 +34,18 @@ in
     copyToRoot = optional (types.nullOr types.packages) null;
     keepContentsDirlinks = optional types.bool false;
     config = optional types.any null;
-    extraCommands = optional types.string "";
+    runAsRoot = optional (types.nullOr types.string) null;
+    extraCommands = optional (types.nullOr types.string) "";
+    fakeRootCommands = optional (types.nullOr types.string) "";
+    enableFakechroot = optional types.bool false;
     architecture = optional (types.nullOr types.string) null;
     variant = optional (types.nullOr types.string) null;
     uid = optional types.natural 0;
     gid = optional types.natural 0;
     mtime = optional date.seconds 1;
     includeNixDB = optional types.bool false;
+    rootfs = optional rootfs.type null;
+    debug = optional types.bool false;
     passthru = optional types.attrs { };
   };
 
@@ -47,7 +53,9 @@ in
   forBuild = args: {
     inherit (args)
       name tag created compressor compressionLevel meta fromImage fromImageName fromImageTag inheritConfig allowPlatformMismatch
-      keepContentsDirlinks extraCommands includeNixDB architecture uid gid mtime;
+      keepContentsDirlinks runAsRoot enableFakechroot includeNixDB rootfs debug users groups perms architecture uid gid mtime;
+    extraCommands = textOf args.extraCommands;
+    fakeRootCommands = textOf args.fakeRootCommands;
     contents = types.toList args.contents;
     copyToRoot = types.toList args.copyToRoot;
     variant = if args.variant == "" then null else args.variant;

@@ -12,8 +12,9 @@
 #   shares         each a number, or { most; part; stack; }, see dockertools_py/derivations/layers.py:
 #                  layers at the most for each group, of layerShares.nix; of fewer than there are groups, the lowest groups,
 #                  which change least, share the first
+#   pipeline       what goes in which layer, see dockertools_py/pack/pipeline.py
 { runBuilder, names, ... }:
-{ groups, copied ? [ ], unwanted ? [ ], below, copiedBelow ? [ ], descriptions, shares, owner, mtime }:
+{ groups, copied ? [ ], unwanted ? [ ], below, copiedBelow ? [ ], descriptions, shares, owner, mtime, pipeline ? null }:
 let
   inherit (builtins) concatLists elem elemAt filter genList head length;
   surplus = length groups - length shares;
@@ -40,7 +41,7 @@ let
         copiedBelow = filter (path: elem path (plain lower) && !isWanted path) (plain (copiedBelow ++ copied));
         budget = elemAt shares index;
         below = descriptions;
-      } // (if unwanted == [ ] then { } else { unwanted = plain unwanted; });
+      } // (if unwanted == [ ] then { } else { unwanted = plain unwanted; }) // (if pipeline == null then { } else { inherit pipeline; });
     };
 in
 genList describe (length joined)

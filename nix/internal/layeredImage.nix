@@ -3,11 +3,12 @@ scope@{ arguments, dropIn, types, ... }:
 let
   optional = type: default: { inherit type default; };
 in
-{
+rec {
   arguments = dropIn.arguments // {
     maxLayers = optional (types.between 2 (127 * 127)) 100;
     uname = optional types.string "root";
     gname = optional types.string "root";
+    layeringPipeline = optional (types.nullOr (types.either types.list types.file)) null;
     includeStorePaths = optional types.bool true;
   };
 
@@ -24,7 +25,18 @@ in
         names.fileName = baseNameOf args.name;
       };
     in
-    dropIn.build function special (dropIn.forBuild args // { inherit maxLayers; });
+    dropIn.build function special (dropIn.forBuild args // { inherit maxLayers; inherit (args) layeringPipeline; });
+
+  # The archive, with nixpkgs' passthru
+  archive = { built, args, compressionLevel }:
+    dropIn.result {
+      inherit built;
+      derivation = dropIn.archive { inherit built compressionLevel; inherit (args) compressor meta; name = baseNameOf args.name; };
+      passthru = args.passthru // {
+        inherit (built) imageTag;
+        stream = stream { inherit built args; };
+      };
+    };
 
   # The script, with nixpkgs' passthru
   stream = { built, args }:

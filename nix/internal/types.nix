@@ -5,6 +5,8 @@ in
 rec {
   string = { check = isString; rule = "a string"; };
   bool = { check = isBool; rule = "true or false"; };
+  list = { check = isList; rule = "a list"; };
+  either = one: other: { check = v: one.check v || other.check v; rule = "${one.rule}, or ${other.rule}"; };
   attrs = { check = isAttrs; rule = "an attribute set"; };
   # Checked by the function itself.
   any = { check = _: true; rule = ""; };

@@ -356,12 +356,12 @@ def test_shadowSetup(nix: Nix, tmp_path: Path) -> None:
         ),
         (
             'buildImage { name = "x"; config.Cmd = "x"; }',
-            'buildImage: `config.Cmd` is "x": write a list of strings: config.Cmd = [ "x" ];',
+            'buildImage: `config.Cmd` is "x": write a list of strings: config.Cmd = [ "x" ].',
         ),
         (
             'buildLayeredImage { name = "x"; config.ExposedPorts."80" = { }; }',
             "buildLayeredImage: `config.ExposedPorts` is { 80 = …; }: write ports with their protocol: "
-            'config.ExposedPorts = { "80/tcp" = { }; };',
+            'config.ExposedPorts = { "80/tcp" = { }; }',
         ),
         ('streamLayeredImage { name = "x"; config.Comand = [ ]; }', "streamLayeredImage: unknown key `config.Comand`"),
         ('buildImage { name = "x"; config.User = 1000; }', "buildImage: `config.User` is 1000: write a string."),

@@ -25,8 +25,9 @@ FAKE = """
 
 BUILD = (
     "addTarball allowPlatformMismatch architecture compressionLevel compressor config contents copyToRoot created "
-    "enableFakechroot extraCommands fakeRootCommands fromImage fromImageName fromImageTag gid groups includeNixDB "
-    "inheritConfig keepContentsDirlinks layers maxLayers meta mtime name perms runAsRoot tag uid users variant"
+    "debug enableFakechroot extraCommands fakeRootCommands fromImage fromImageName fromImageTag gid groups "
+    "includeNixDB inheritConfig keepContentsDirlinks layeringPipeline layers maxLayers meta mtime name perms rootfs "
+    "runAsRoot tag uid users variant"
 )
 MERGE = "allowOverride baseImage compressionLevel compressor config created image image1 image2 images meta name tag"
 TARBALL = "compressionLevel compressor contents copyToRoot drv gid groups meta mtime name perms uid users"

@@ -69,7 +69,8 @@ def test_only_builtins_and_packages_are_used(nix: Nix) -> None:
     """Nothing of nixpkgs' lib, and no file outside: nix/ can be copied away and still works."""
     for file in [*(nix.checkout / "nix/internal").glob("*.nix"), *(nix.checkout / "nix").glob("*.nix")]:
         text = "".join(line.partition("#")[0] for line in file.read_text().splitlines(keepends=True))
-        assert "lib." not in text and "stdenv" not in text, file
+        # A shell's variable of that name is a derivation's own.
+        assert "lib." not in text and "stdenv" not in text.replace("$stdenv", ""), file
         assert "<nixpkgs>" not in text or file.name in ("packageSet.nix", "hydra.nix"), file
 
 
