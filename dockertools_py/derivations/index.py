@@ -23,4 +23,3 @@ def build(attributes: Attributes) -> None:
     attributes.out.mkdir()
     folders = [Path(entry["image"]) for entry in attributes.spec["platforms"]]
     write_index(attributes.out, zip(found.values(), folders, strict=True), attributes.spec["annotations"])
-

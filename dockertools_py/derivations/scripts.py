@@ -5,9 +5,10 @@ that lies below, unpacked. Otherwise it gets the packages' files alone, as `extr
 read. What scripts leave is a layer that no source can make again, so its tar is kept.
 
 The store is there as in every build, with the closures of all that the spec names. Store paths which lie below as such are not
-unpacked: they are among these.
+unpacked: they are among these. Where a foreign base has a store of its own, both are seen.
 """
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,6 +36,7 @@ from dockertools_py.store.tar_stream import tar_stream
 
 FOLDER = ".scripts"
 """In the tree while a script runs that sees nothing else."""
+STORE = "nix/store"
 ORDER = ("runAsRoot", "extraCommands", "fakeRootCommands")
 
 
@@ -109,18 +111,29 @@ def _run_scripts(attributes: Attributes, known: Tree, content: Content) -> Diff:
     for argument in ORDER:
         if scripts[argument]:
             has_own_root = argument == "runAsRoot" or (argument == "fakeRootCommands" and scripts["enableFakechroot"])
-            run_script = _run_with_own_root if has_own_root else _run_beside
-            run_script(attributes, argument, top, table)
+            if has_own_root:
+                _run_with_own_root(attributes, argument, top, table, _store(known))
+            else:
+                _run_beside(attributes, argument, top, table)
     return Diff(top, before, known, table, attributes.spec["mtime"])
 
 
-def _run_with_own_root(attributes: Attributes, argument: str, top: Path, table: Table) -> None:
+def _store(known: Tree) -> list[str]:
+    """What must be mounted so that the store is there: all of it, or beside a store in the tree path by path."""
+    own = known.get(STORE.encode())
+    if own is None or not own.children:
+        return [f"/{STORE}"]
+    names = sorted(name for name in os.listdir(f"/{STORE}") if name.encode() not in own.children)
+    return [path for name in names if name[0] != "." and os.path.exists(path := f"/{STORE}/{name}")]
+
+
+def _run_with_own_root(attributes: Attributes, argument: str, top: Path, table: Table, binds: list[str]) -> None:
     """Run one of the scripts as root, with `top` as its `/`. Raises DockertoolsError when it fails."""
     script = Script.write(argument, attributes.spec["scripts"][argument], top / FOLDER, f"/{FOLDER}")
     found = environment(attributes, script, "/tmp")
     found |= {"PATH": ":".join((found["PATH"], *SYSTEM_PATH)), "HOME": "/root"}
     command = script.command(attributes.spec["bash"])
-    code = run(command, top=top, environment=found, table=table, binds=["/nix/store"])
+    code = run(command, top=top, environment=found, table=table, binds=binds)
     try:
         script.check(code)
     finally:

@@ -89,7 +89,7 @@ def _put_file(draft: Draft, name: str, data: bytes) -> None:
 
 def _put_home(draft: Draft, home: Home) -> None:
     """Make a home, or give the directory that is there to its user; what is in it stays as it is."""
-    name = draft.tree.resolve(home.path.strip("/").encode("utf-8", "surrogateescape"))
+    name = draft.tree.resolve(home.path.strip("/").encode())
     node = draft.tree.get(name)
     if name in (b"", *NOT_OURS) or name.startswith(STORE) or (node is not None and not node.is_directory()):
         raise DockertoolsError(

@@ -36,8 +36,11 @@ def apply_permissions(draft: Draft, permissions: Iterable[Permission], accounts:
             raise DockertoolsError(f"perms: {permission.path}: {error}") from error
 
 
-def pattern(text: str) -> re.Pattern[bytes]:
-    """A pattern for names as an expression: `*` and `?` within a part, `**` over any number of parts, `[ab]`, `[!ab]`."""
+def pattern(text: str) -> re.Pattern[str]:
+    """A pattern for names as an expression: `*` and `?` within a part, `**` over any number of parts, `[ab]`, `[!ab]`.
+
+    Raises DockertoolsError for a range that goes backwards.
+    """
     parts = []
     for token in _TOKEN.findall(text):
         match token:
@@ -51,11 +54,14 @@ def pattern(text: str) -> re.Pattern[bytes]:
                 parts.append("[^/]")
             case _ if token[0] == "[" and len(token) > 1:
                 negated = token[1] == "!"
-                inner = re.sub(r"([\\\[\]^&~|])", r"\\\1", token[2 if negated else 1 : -1])
+                inner = re.sub(r"([\\\[\]^&~|])", r"\\\1", token[2 if negated else 1 : -1]).replace("--", r"-\-")
                 parts.append(f"(?!/)[{'^' if negated else ''}{inner}]")
             case _:
                 parts.append(re.escape(token))
-    return re.compile("".join(parts).encode("utf-8", "surrogateescape"), re.DOTALL)
+    try:
+        return re.compile("".join(parts), re.DOTALL)
+    except re.error as error:
+        raise DockertoolsError(f"no pattern: {error.msg}") from error
 
 
 def _found(draft: Draft, permission: Permission, owner: Owner) -> Iterator[tuple[bytes, Node]]:
@@ -78,18 +84,18 @@ def _matching(draft: Draft, path: str) -> list[tuple[bytes, Node]]:
     """What a pattern finds. The parts before the first that is one are followed through links."""
     special = _SPECIAL.search(path)
     literal = path[: special.start() if special else len(path)].rpartition("/")[0]
-    start = draft.tree.resolve(literal.strip("/").encode("utf-8", "surrogateescape"))
+    start = draft.tree.resolve(literal.strip("/").encode())
     prefix = start + b"/" if start else b""
     wanted = pattern(path[len(literal) + 1 :])
     return [
         (name, node)
         for name, node in draft.below(start)
-        if name.startswith(prefix) and wanted.fullmatch(name, len(prefix))
+        if name.startswith(prefix) and wanted.fullmatch(name[len(prefix) :].decode("utf-8", "surrogateescape"))
     ]
 
 
 def _existing(draft: Draft, permission: Permission, owner: Owner) -> tuple[bytes, Node]:
-    name = draft.tree.resolve(permission.path.strip("/").encode("utf-8", "surrogateescape"))
+    name = draft.tree.resolve(permission.path.strip("/").encode())
     if name in NOT_OURS or name.startswith(STORE):
         raise DockertoolsError(
             f"leads to /{shown(name)}, and what is in the store keeps its mode and owner: put the package in `copyToRoot`"

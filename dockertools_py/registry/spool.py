@@ -140,7 +140,6 @@ def spooled(makers: Sequence[Make], workers: int) -> Iterator[list[Spool]]:
 
 def _listen(worker: _Worker, spools: Sequence[Spool]) -> None:
     """What a worker says, until it ends. It is waited for elsewhere, so that its id stays its own."""
-    current: Spool | None = None
     for line in worker.pipe:
         if line == _NO_MORE:
             return
@@ -152,8 +151,7 @@ def _listen(worker: _Worker, spools: Sequence[Spool]) -> None:
             spool.complete(size, Digest("sha256", digest))
         else:
             spool.grown(size)
-        current = spool
-    for spool in spools if current is None else (current,):
+    for spool in spools:  # what it had begun, and what nobody may be left to begin
         if spool.is_open():
             spool.fail(RuntimeError("a process that made a layer has ended early"))
 

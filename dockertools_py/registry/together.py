@@ -30,6 +30,7 @@ def together(tasks: Sequence[Callable[[], T]], workers: int = AT_ONCE) -> list[T
             try:
                 ended.put((number, task(), None))
             except BaseException as error:
+                waiting.clear()
                 ended.put((number, None, error))
 
     threads = [Thread(target=work, daemon=True) for _ in range(min(workers, len(tasks)))]
@@ -42,9 +43,8 @@ def together(tasks: Sequence[Callable[[], T]], workers: int = AT_ONCE) -> list[T
             if error:
                 raise error
             results[number] = result
-    except BaseException:
+    finally:
         waiting.clear()
-        raise
     for thread in threads:  # whoever forks next must be alone
         thread.join()
     return [results[number] for number in range(len(tasks))]  # type: ignore[misc]

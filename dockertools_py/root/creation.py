@@ -6,6 +6,7 @@ instead, in the name of the process, when it must be recorded as something else:
     a device      which only real root can make: an empty file takes its place
     another user  a process that has become uid 1000 (identity.py) leaves files of 1000
     set-gid       what is made in such a directory gets its group, and a directory made there the bit as well
+    set-id file   no file on disk has such bits: the kernel would take them away at the next write, which root's keep
 
 A file that is opened with O_CREAT is opened here, and the process is given the descriptor.
 """
@@ -19,10 +20,12 @@ from collections.abc import Callable
 
 from dockertools_py.model.entry import Kind
 from dockertools_py.root.files import Answer, Arguments, fail
+from dockertools_py.root.filter import SET_ID
 from dockertools_py.root.identity import Identities
 from dockertools_py.root.kernel import AT_FDCWD, AT_SYMLINK_NOFOLLOW
 from dockertools_py.root.paths import Paths, signed
-from dockertools_py.root.records import S_ISGID, Pinned, Records
+from dockertools_py.root.records import S_ISGID, S_IXGRP, Pinned, Records
+from dockertools_py.root.table import Recorded
 
 _DEVICES = {stat.S_IFCHR: Kind.CHARACTER, stat.S_IFBLK: Kind.BLOCK}
 _O_TMPFILE = 0o20000000
@@ -70,26 +73,25 @@ class Creation:
         device &= 0xFFFFFFFF
         if kind is Kind.CHARACTER and device == 0:  # overlayfs' whiteout, which everybody may make
             kind = None
-        if kind is None and self._just_happens(pid):
+        if kind is None and not mode & SET_ID and self._just_happens(pid):
             return None
-        if kind is not None and not self._identities.of(pid).is_root:
-            raise fail(errno.EPERM)
-        mode = mode & ~self._umask(pid) & 0xFFFF
+        may_make_devices = self._identities.of(pid).is_root
+        asked, mode = mode, mode & ~self._umask(pid) & 0xFFFF
 
         def make(path: bytes) -> None:
             if kind is None:
-                os.mknod(path, mode, device)
+                os.mknod(path, mode & ~SET_ID, device)
+            elif not may_make_devices:
+                raise fail(errno.EEXIST if os.path.lexists(path) else errno.EPERM)
             else:
                 os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, mode & 0o777))
 
         self._make(pid, directory, address, make)
         with self._paths.pin_at(pid, directory, address, AT_SYMLINK_NOFOLLOW) as file:
-            self._own(pid, file, directory, address)
+            made = self._records.shown(file)._replace(mode=mode & 0o7777)
             if kind is not None:
-                made = self._records.shown(file)
-                self._records.set(
-                    file, made._replace(kind=kind, mode=mode & 0o7777, device=(os.major(device), os.minor(device)))
-                )
+                made = made._replace(kind=kind, device=(os.major(device), os.minor(device)))
+            self._record(pid, file, made, directory, address, asked=asked)
         return 0
 
     def _mkdir(self, pid: int, directory: int, address: int, mode: int) -> int | None:
@@ -98,7 +100,7 @@ class Creation:
         mode = mode & ~self._umask(pid) & 0o1777
         self._make(pid, directory, address, lambda path: os.mkdir(path, mode))
         with self._paths.pin_at(pid, directory, address, AT_SYMLINK_NOFOLLOW) as file:
-            self._own(pid, file, directory, address)
+            self._record(pid, file, self._records.shown(file), directory, address)
         return 0
 
     def _symlink(self, pid: int, target_address: int, directory: int, address: int) -> int | None:
@@ -107,7 +109,7 @@ class Creation:
         target = self._paths.read(pid, target_address)
         self._make(pid, directory, address, lambda path: os.symlink(target, path))
         with self._paths.pin_at(pid, directory, address, AT_SYMLINK_NOFOLLOW) as file:
-            self._own(pid, file, directory, address)
+            self._record(pid, file, self._records.shown(file), directory, address)
         return 0
 
     def _openat2(self, pid: int, a: Arguments) -> int | None:
@@ -116,22 +118,21 @@ class Creation:
         return None if resolve else self._open(pid, a[0], a[1], flags, mode)
 
     def _open(self, pid: int, directory: int, address: int, flags: int, mode: int) -> int | None:
-        if not flags & (os.O_CREAT | _O_TMPFILE) or self._just_happens(pid):
+        if not flags & (os.O_CREAT | _O_TMPFILE) or (not mode & SET_ID and self._just_happens(pid)):
             return None
         path = self._paths.read(pid, address)
         has_name = not flags & _O_TMPFILE
-        mode = mode & ~self._umask(pid) & 0o7777
+        asked, mode = mode, mode & ~self._umask(pid) & 0o7777
         with self._paths.seen_from(pid, signed(directory), path) as found:
             if has_name and os.path.exists(found):
                 return None
             # What is there by now may be a fifo that nobody reads: that must not stop all the others.
-            opened = os.open(found, flags | os.O_NONBLOCK | os.O_CLOEXEC, mode & 0o1777)
+            opened = os.open(found, flags | os.O_NONBLOCK | os.O_CLOEXEC, mode & ~SET_ID)
         try:
             fcntl.fcntl(opened, fcntl.F_SETFL, flags & ~os.O_NONBLOCK | flags & os.O_NONBLOCK)
             with Pinned(os.dup(opened)) as file:
-                self._own(pid, file, directory, address, parent=None if has_name else path)
-                if mode & 0o6000:
-                    self._records.set(file, self._records.shown(file)._replace(mode=mode))
+                made = self._records.shown(file)._replace(mode=mode)
+                self._record(pid, file, made, directory, address, asked=asked, parent=None if has_name else path)
             self._give(opened, flags & os.O_CLOEXEC)
         finally:
             os.close(opened)
@@ -144,10 +145,20 @@ class Creation:
         with self._paths.seen_from(pid, signed(directory), path) as found:
             make(found)
 
-    def _own(self, pid: int, file: Pinned, directory: int, address: int, parent: bytes | None = None) -> None:
-        """Note whose a new file is."""
+    def _record(
+        self,
+        pid: int,
+        file: Pinned,
+        made: Recorded,
+        directory: int,
+        address: int,
+        *,
+        asked: int = 0,
+        parent: bytes | None = None,
+    ) -> None:
+        """Note whose a new file is (inode_init_owner and mode_strip_sgid in fs/inode.c); `asked` is its mode before umask."""
         who = self._identities.of(pid)
-        made = self._records.shown(file)._replace(uid=who.user.files, gid=who.group.files)
+        made = made._replace(uid=who.user.files, gid=who.group.files)
         if self._records.has_set_gid_directories:
             if parent is None:
                 parent = os.path.dirname(self._paths.read(pid, address).rstrip(b"/")) or b"."
@@ -157,6 +168,8 @@ class Creation:
                 made = made._replace(gid=found.gid)
                 if made.kind is Kind.DIRECTORY:
                     made = made._replace(mode=made.mode | S_ISGID)
+                elif asked & S_IXGRP and not who.is_root and not who.is_in(found.gid):
+                    made = made._replace(mode=made.mode & ~S_ISGID)
         self._records.set(file, made)
 
     def _umask(self, pid: int) -> int:

@@ -45,7 +45,6 @@ PTRACE_FOLLOW_AND_KILL = 1 << 1 | 1 << 2 | 1 << 3 | 1 << 20
 PTRACE_EVENT_STOP = 128
 
 STATX_SIZE = 256
-STATX_ALL = 0xFFF
 
 
 def checked(result: int, *about: object) -> int:

@@ -26,11 +26,13 @@ def explain(step: str, number: int, proc: Path = Path("/proc")) -> str:
 
 
 def _reason(step: str, number: int, proc: Path) -> str:
-    for name in _LIMITS:
-        limit = _setting(proc, f"user/{name}")
-        if limit == "0" or (number == errno.ENOSPC and name == _LIMITS[0]):
-            text = "is 0" if limit == "0" else f"(or a limit of its kin) is reached, it is {limit}"
-            return f"user.{name} {text}: set it higher, `sysctl -w user.{name}=15000`"
+    limits = {f"user.{name}": _setting(proc, f"user/{name}") for name in _LIMITS}
+    forbidden = next((name for name, limit in limits.items() if limit == "0"), None)
+    if forbidden is not None:
+        return f"{forbidden} is 0: set it higher, `sysctl -w {forbidden}=15000`"
+    if number == errno.ENOSPC:
+        name, limit = next(iter(limits.items()))
+        return f"{name} (or a limit of its kin) is reached, it is {limit}: set it higher, `sysctl -w {name}=…`"
     if _setting(proc, _CLONE) == "0":
         return "kernel.unprivileged_userns_clone is 0: set it to 1, `sysctl -w kernel.unprivileged_userns_clone=1`"
     if _setting(proc, _APPARMOR) == "1":

@@ -1,16 +1,14 @@
 """The table while a script works on it: found by what the quickest stat says, and kept small.
 
 Nearly every stat of a script is of a file without a record. So the first look is by (device, inode) alone, which a plain
-stat gives; only for a hit is the time of birth asked for, which needs statx.
+stat gives; only for a hit the whole id is asked for.
 """
 
 import os
 import stat
-import struct
 
 from dockertools_py.model.entry import Kind
-from dockertools_py.root.kernel import AT_EMPTY_PATH, STATX_ALL, statx
-from dockertools_py.root.table import FileId, Recorded, Table, parse_id
+from dockertools_py.root.table import FileId, Recorded, Table, file_id
 
 _KINDS = {
     stat.S_IFREG: Kind.FILE,
@@ -31,10 +29,9 @@ class Pinned:
         self.descriptor = descriptor
 
     def __enter__(self) -> "Pinned":
-        status = statx(self.descriptor, b"", AT_EMPTY_PATH, STATX_ALL)
-        self.id = parse_id(status)
-        (self.real_mode,) = struct.unpack_from("=H", status, 28)
-        self.major, self.minor = struct.unpack_from("=II", status, 128)
+        status = os.stat(self.descriptor)
+        self.id = file_id(self.descriptor)
+        self.real_mode, self.real_device = status.st_mode, status.st_rdev
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -48,7 +45,7 @@ class Pinned:
     def plain(self) -> Recorded:
         """What it seems to be."""
         kind = _KINDS[stat.S_IFMT(self.real_mode)]
-        device = (self.major, self.minor) if kind in (Kind.CHARACTER, Kind.BLOCK) else (0, 0)
+        device = (os.major(self.real_device), os.minor(self.real_device)) if kind in (Kind.CHARACTER, Kind.BLOCK) else (0, 0)
         return Recorded(0, 0, stat.S_IMODE(self.real_mode), kind, device)
 
 
@@ -56,7 +53,7 @@ class Records:
     """What is recorded of the files that exist."""
 
     def __init__(self, table: Table) -> None:
-        self._known: dict[tuple[int, int], tuple[int, Recorded]] = {}
+        self._known: dict[tuple[int, int], tuple[FileId, Recorded]] = {}
         self.has_set_id_files = self.has_set_gid_directories = False
         """Whether there ever was one; until then nobody need look for them."""
         for key, recorded in table.items():
@@ -64,7 +61,7 @@ class Records:
 
     def table(self) -> Table:
         """All of it."""
-        return {FileId(*key, birth): recorded for key, (birth, recorded) in self._known.items()}
+        return dict(self._known.values())
 
     def may_have(self, device: int, inode: int) -> bool:
         """Whether to look closer; false for nearly all files."""
@@ -73,7 +70,7 @@ class Records:
     def get(self, key: FileId) -> Recorded | None:
         """The record of a file."""
         found = self._known.get(key[:2])
-        return found[1] if found is not None and found[0] == key.birth_ns else None
+        return found[1] if found is not None and found[0] == key else None
 
     def shown(self, file: Pinned) -> Recorded:
         """What stat must show of a file."""
@@ -87,7 +84,7 @@ class Records:
             self._put(file.id, recorded)
 
     def _put(self, key: FileId, recorded: Recorded) -> None:
-        self._known[key[:2]] = key.birth_ns, recorded
+        self._known[key[:2]] = key, recorded
         if recorded.kind is Kind.DIRECTORY:
             self.has_set_gid_directories |= bool(recorded.mode & S_ISGID)
         elif recorded.kind is Kind.FILE:

@@ -10,11 +10,11 @@ import struct
 
 from dockertools_py.model.entry import Kind
 from dockertools_py.root.files import Answer
-from dockertools_py.root.kernel import AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, STATX_ALL, fstatat, statx
+from dockertools_py.root.kernel import AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, fstatat, statx
 from dockertools_py.root.machine import Machine
 from dockertools_py.root.paths import Paths, from_here, of_descriptor, signed
 from dockertools_py.root.records import Records
-from dockertools_py.root.table import Recorded, parse_id
+from dockertools_py.root.table import Recorded, file_id
 
 NOBODY = 65534
 """/proc/sys/kernel/overflowuid: whom a namespace shows that it has no number for."""
@@ -51,23 +51,26 @@ class Stats:
             place, follow = from_here(pid, directory, path), not flags & AT_SYMLINK_NOFOLLOW
         else:
             with self._paths.pin(pid, directory, path, flags) as file:
-                return self._show(pid, os.fsencode(file.path), 0, result, mask)
+                return self._show(pid, os.fsencode(file.path), True, self._records.get(file.id), result, mask)
         try:
             status = os.stat(place, follow_symlinks=follow)
         except OSError:  # the kernel will say the same
             return None
-        if status.st_uid != NOBODY != status.st_gid and not self._records.may_have(status.st_dev, status.st_ino):
+        recorded = None
+        if self._records.may_have(status.st_dev, status.st_ino):
+            recorded = self._records.get(file_id(place, follow=follow))
+        if recorded is None and status.st_uid != NOBODY != status.st_gid:
             return None
-        return self._show(pid, place, 0 if follow else AT_SYMLINK_NOFOLLOW, result, mask)
+        return self._show(pid, place, follow, recorded, result, mask)
 
-    def _show(self, pid: int, place: bytes, flags: int, result: int, mask: int | None) -> int:
-        full = statx(AT_FDCWD, place, flags, STATX_ALL)
-        recorded = self._records.get(parse_id(full))
+    def _show(
+        self, pid: int, place: bytes, follow: bool, recorded: Recorded | None, result: int, mask: int | None
+    ) -> int:
+        flags = 0 if follow else AT_SYMLINK_NOFOLLOW
         if mask is None:
             shown = _patched(self._machine, fstatat(self._machine, place, flags), recorded)
         else:
-            asked = full if mask & STATX_ALL == STATX_ALL else statx(AT_FDCWD, place, flags, mask & 0xFFFFFFFF)
-            shown = _patched_statx(asked, recorded)
+            shown = _patched_statx(statx(AT_FDCWD, place, flags, mask & 0xFFFFFFFF), recorded)
         self._paths.memory.write(pid, result, shown)
         return 0
 

@@ -91,10 +91,12 @@ class Xattrs:
     def _remove(self, pid: int, found: Pinned, name: int) -> int | None:
         with found as file:
             was = self._records.shown(file)
-            if self._name(pid, name) != CAPABILITY or not was.xattrs:
+            if self._name(pid, name) != CAPABILITY:
                 return None
             if not self._identities.of(pid).is_root:
                 raise fail(errno.EPERM)
+            if not was.xattrs:
+                raise fail(errno.ENODATA)
             touch_owner(file.descriptor)
             self._records.set(file, was._replace(xattrs=()))
         return 0

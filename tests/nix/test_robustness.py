@@ -196,10 +196,17 @@ def is_valid(nix: Nix, path: str) -> bool:
 
 
 @pytest.mark.parametrize("whom", ["nix", "builder"])
+@pytest.mark.parametrize(("argument", "kind"), [("extraCommands", "root"), ("runAsRoot", "script")])
 def test_killed_while_a_script_runs(
-    nix: Nix, builds: Callable[[str], subprocess.Popen[bytes]], salt: str, tmp_path: Path, whom: str
+    nix: Nix,
+    builds: Callable[[str], subprocess.Popen[bytes]],
+    salt: str,
+    tmp_path: Path,
+    argument: str,
+    kind: str,
+    whom: str,
 ) -> None:
-    expression = f'build {{ name = "x"; tag = "1"; extraCommands = "mkdir {salt}; echo begun; sleep 120"; }}'
+    expression = f'build {{ name = "x"; tag = "1"; {argument} = "mkdir {salt}; echo begun; sleep 120"; }}'
     derivation, out = evaluate(nix, {"x": expression})["x"]
     process = builds(derivation)
     assert wait_for(lambda: b"begun" in (tmp_path / "log").read_bytes(), process)
@@ -210,7 +217,7 @@ def test_killed_while_a_script_runs(
     kill(below)
     assert process.wait(timeout=30) != 0
     requisites = nix.run("nix-store", "--query", "--requisites", derivation).stdout.split()
-    (layer,) = (path for path in requisites if path.endswith("-root-layer.drv"))
+    (layer,) = (path for path in requisites if path.endswith(f"-{kind}-layer.drv"))
     (left,) = nix.run("nix-store", "--query", "--outputs", layer).stdout.split()
     assert not is_valid(nix, left) and not is_valid(nix, out) and not Path(out).exists()
     assert not (Path(left) / "layers.json").exists(), "what is left does not look whole"

@@ -101,6 +101,14 @@ IMAGES = {
       '';
       runAsRoot = "stat -c '%A %u:%g' /etc/of-tar > /seen; chown 0 /etc/of-tar";
     }""",
+    "foreign-store": r"""plain {
+      contents = [ hello ];
+      addTarball = runCommand "foreign.tar" { } ''
+        own=top/nix/store/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-data; mkdir -p $own; echo own > $own/file
+        tar --owner=0 --group=0 -C top -cf $out nix
+      '';
+      runAsRoot = "cat /nix/store/a*-data/file > /seen; /bin/hello >> /seen; ls ${bash} >> /seen";
+    }""",
     "owners": r"""plain {
       contents = [ bash ];
       users.app = { uid = 1000; };
@@ -245,6 +253,12 @@ def test_tars_are_below_too(built: Outputs) -> None:
     image = open_image(built["foreign-tar"])
     assert image.read("seen") == b"-rwx--S--- 3:4\n"
     assert told(image, "etc/of-tar")[1:] == (0, 4)
+
+
+def test_a_store_of_a_foreign_base_is_seen_too(built: Outputs) -> None:
+    image = open_image(built["foreign-store"])
+    assert image.read("seen") == b"own\nHello, world!\nbin\nshare\n"
+    assert not [name for name in image.layers[-1].names if name.startswith("nix")]
 
 
 def test_owners_as_data_come_last(built: Outputs) -> None:

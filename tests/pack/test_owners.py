@@ -209,6 +209,7 @@ def test_the_store_is_left_alone() -> None:
         (Permission("/a/x", mode=0o600), '/a/x: is not there: mend the path, or write create = "directory"'),
         (Permission("/a", creates=True), '/a: is there, but no directory: leave out create = "directory"'),
         (Permission("/b*", is_glob=True, uid=1), "/b*: nothing matches it"),
+        (Permission("/[z-a]", is_glob=True, uid=1), "/[z-a]: no pattern: bad character range z-a"),
         (Permission("/a", uid="app"), "/a: no user `app` in /etc/passwd: write users.app, or a number"),
         (Permission("/a", gid="app"), "/a: no group `app` in /etc/group: write groups.app, or a number"),
         (Permission("/d", capabilities=BIND), "/d: /d is no file: only files have capabilities"),
@@ -313,12 +314,15 @@ def test_who_runs_it_must_be_there() -> None:
         ("[ab", ["[ab"], ["a"]),
         ("a\\d", ["a\\d"], ["a5"]),
         ("*\n", ["a\n"], ["a"]),
+        ("[é]?", ["éü"], ["é", "aü"]),
+        ("[+--]", ["+", ",", "-"], ["."]),
+        ("[]a]", [], ["a"]),
     ],
 )
 def test_patterns(text: str, yes: list[str], no: list[str]) -> None:
     wanted = pattern(text)
-    assert [name for name in yes if not wanted.fullmatch(name.encode())] == []
-    assert [name for name in no if wanted.fullmatch(name.encode())] == []
+    assert [name for name in yes if not wanted.fullmatch(name)] == []
+    assert [name for name in no if wanted.fullmatch(name)] == []
 
 
 def test_a_pattern_goes_through_the_links_before_it() -> None:
