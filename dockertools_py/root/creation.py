@@ -19,6 +19,7 @@ import struct
 from collections.abc import Callable
 
 from dockertools_py.model.entry import Kind
+from dockertools_py.root.capabilities import FSETID, MKNOD
 from dockertools_py.root.files import Answer, Arguments, fail
 from dockertools_py.root.filter import SET_ID
 from dockertools_py.root.identity import Identities
@@ -75,7 +76,7 @@ class Creation:
             kind = None
         if kind is None and not mode & SET_ID and self._just_happens(pid):
             return None
-        may_make_devices = self._identities.of(pid).is_root
+        may_make_devices = self._identities.of(pid).may(MKNOD)
         asked, mode = mode, mode & ~self._umask(pid) & 0xFFFF
 
         def make(path: bytes) -> None:
@@ -168,7 +169,7 @@ class Creation:
                 made = made._replace(gid=found.gid)
                 if made.kind is Kind.DIRECTORY:
                     made = made._replace(mode=made.mode | S_ISGID)
-                elif asked & S_IXGRP and not who.is_root and not who.is_in(found.gid):
+                elif asked & S_IXGRP and not who.may(FSETID) and not who.is_in(found.gid):
                     made = made._replace(mode=made.mode & ~S_ISGID)
         self._records.set(file, made)
 

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable
 
 from dockertools_py.model.entry import Kind
+from dockertools_py.root.capabilities import CHOWN, FOWNER, FSETID
 from dockertools_py.root.identity import UNCHANGED, Identities, Identity
 from dockertools_py.root.kernel import AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, touch_owner
 from dockertools_py.root.paths import Paths, signed
@@ -53,7 +54,7 @@ class Files:
         with found as file:
             was = self._records.shown(file)
             who = self._identities.of(pid)
-            if not who.is_root:
+            if not who.may(CHOWN):
                 _permit_chown(who, was, uid, gid)
             touch_owner(file.descriptor)
             new = was._replace(uid=was.uid if uid == UNCHANGED else uid, gid=was.gid if gid == UNCHANGED else gid)
@@ -67,11 +68,10 @@ class Files:
             if was.kind is Kind.SYMLINK:
                 raise fail(errno.EOPNOTSUPP)
             who = self._identities.of(pid)
-            if not who.is_root:
-                if who.user.files != was.uid:
-                    raise fail(errno.EPERM)
-                if not who.is_in(was.gid):
-                    mode &= ~S_ISGID
+            if who.user.files != was.uid and not who.may(FOWNER):
+                raise fail(errno.EPERM)
+            if not who.may(FSETID) and not who.is_in(was.gid):
+                mode &= ~S_ISGID
             os.chmod(file.path, mode & 0o1777)
             file.real_mode = file.real_mode & ~0o7777 | mode & 0o1777
             self._records.set(file, was._replace(mode=mode))

@@ -54,6 +54,7 @@ class When:
 SET_ID = 0o6000
 CREATING = 0o100 | 0o20000000
 """O_CREAT and the bit of O_TMPFILE that is its own."""
+_PR_SET_KEEPCAPS = 8
 _NEW_NAMESPACE = 0x7E020080  # CLONE_NEWTIME, NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET
 _NEW_PROCESS_OF_OTHERS = 0x7E820000  # the same for clone(2), without NEWTIME (a signal there), with CLONE_UNTRACED
 
@@ -63,6 +64,7 @@ _NOTIFIED = (
     "listxattr", "llistxattr", "flistxattr", "listxattrat", "removexattr", "lremovexattr", "fremovexattr",
     "removexattrat", "getuid", "geteuid", "getgid", "getegid", "getresuid", "getresgid", "getgroups", "setuid", "setgid",
     "setreuid", "setregid", "setresuid", "setresgid", "setfsuid", "setfsgid", "setgroups", "execve", "execveat", "chroot",
+    "capget", "capset",
 )  # fmt: skip
 _REFUSED = (
     "mount", "umount2", "pivot_root", "setns", "reboot", "ptrace", "open_tree", "open_tree_attr", "move_mount", "fsopen",
@@ -82,6 +84,7 @@ RULES: dict[str, int | When] = {
     "fchmodat2": When(2, SET_ID, TRAP, NOTIFY),
     "open": When(1, CREATING, NOTIFY, ALLOW),
     "openat": When(2, CREATING, NOTIFY, ALLOW),
+    "prctl": When(0, _PR_SET_KEEPCAPS, NOTIFY, ALLOW),  # and others that have this bit
     "unshare": When(0, _NEW_NAMESPACE, EPERM, ALLOW),
     "clone": When(0, _NEW_PROCESS_OF_OTHERS, EPERM, ALLOW),
 }

@@ -11,6 +11,8 @@ import os
 import struct
 from typing import NamedTuple
 
+from dockertools_py.root.capabilities import SETGID, SETUID, Capabilities
+
 UNCHANGED = 0xFFFFFFFF
 _MAX_GROUPS = 65536
 
@@ -63,11 +65,11 @@ class Identity(NamedTuple):
     user: Ids = Ids()
     group: Ids = Ids()
     groups: tuple[int, ...] = ()
+    capabilities: Capabilities = Capabilities()
 
-    @property
-    def is_root(self) -> bool:
-        """Whether it may do what root may: the capabilities follow the effective uid."""
-        return self.user.effective == 0
+    def may(self, capability: int) -> bool:
+        """Whether it has a capability."""
+        return bool(self.capabilities.effective & capability)
 
     def is_in(self, group: int) -> bool:
         """Whether a group is one of its."""
@@ -84,10 +86,11 @@ def _permit(allowed: bool) -> None:
 
 def change(who: Identity, call: str, arguments: list[int]) -> tuple[Identity, int]:
     """Who a process is after one of the calls that set ids, and the result of the call. Raises OSError EPERM."""
-    ids = who.group if call.endswith("gid") else who.user
+    of_group = call.endswith("gid")
+    ids = who.group if of_group else who.user
     first, second, third = (argument & UNCHANGED for argument in arguments[:3])
     result = 0
-    privileged = who.is_root
+    privileged = who.may(SETGID if of_group else SETUID)
     if call in ("setuid", "setgid"):
         if first == UNCHANGED:
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
@@ -98,7 +101,19 @@ def change(who: Identity, call: str, arguments: list[int]) -> tuple[Identity, in
         new = ids.set_three(first, second, third, privileged=privileged)
     else:
         result, new = ids.files, ids.set_files(first, privileged=privileged)
-    return (who._replace(group=new) if call.endswith("gid") else who._replace(user=new)), result
+    if of_group:
+        return who._replace(group=new), result
+    if call == "setfsuid":
+        return who._replace(user=new, capabilities=who.capabilities.after_file_id(ids.files, new.files)), result
+    return who._replace(user=new, capabilities=who.capabilities.after_ids(ids, new)), result
+
+
+def execute(who: Identity, uid: int | None, gid: int | None) -> Identity:
+    """Who a process is after an execve of a file that is set-id for `uid` or `gid`."""
+    user = who.user.executed(uid)
+    return Identity(
+        user, who.group.executed(gid), who.groups, who.capabilities.executed(user.real, user.effective)
+    )
 
 
 def ask(who: Identity, call: str) -> int:
@@ -114,7 +129,7 @@ def parse_groups(data: bytes) -> tuple[int, ...]:
 
 def check_group_count(who: Identity, count: int) -> None:
     """Raises OSError for a setgroups that is not allowed."""
-    _permit(who.is_root)
+    _permit(who.may(SETGID))
     if count > _MAX_GROUPS:
         raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
 

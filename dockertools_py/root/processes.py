@@ -5,13 +5,16 @@ import os
 import struct
 
 from dockertools_py.model.entry import Kind
+from dockertools_py.root.capabilities import ALL, SYS_CHROOT, Capabilities
 from dockertools_py.root.files import Answer, Arguments, fail
-from dockertools_py.root.identity import ROOT, Identities, ask, change, check_group_count, parse_groups
+from dockertools_py.root.identity import ROOT, Identities, ask, change, check_group_count, execute, parse_groups
 from dockertools_py.root.kernel import AT_FDCWD
 from dockertools_py.root.paths import Paths
 from dockertools_py.root.records import S_ISGID, S_ISUID, S_IXGRP, Pinned, Records
 from dockertools_py.root.table import Recorded
 
+_PR_SET_KEEPCAPS = 8
+_CAPABILITY_VERSION = 0x20080522  # _LINUX_CAPABILITY_VERSION_3, the one that is not deprecated
 _ANYBODY_EXECUTES = 0o111
 _ASKING = ("getuid", "geteuid", "getgid", "getegid")
 _SETTING = ("setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setfsuid", "setfsgid")
@@ -42,6 +45,9 @@ class Processes:
             "execve": lambda pid, a: self._execute(pid, AT_FDCWD, a[0], 0),
             "execveat": lambda pid, a: self._execute(pid, a[0], a[1], a[4]),
             "chroot": self._chroot,
+            "prctl": self._prctl,
+            "capget": self._get_capabilities,
+            "capset": self._set_capabilities,
         }
 
     def _change(self, pid: int, call: str, a: Arguments) -> int:
@@ -73,6 +79,39 @@ class Processes:
         self._identities.set(pid, who._replace(groups=parse_groups(data)))
         return 0
 
+    def _prctl(self, pid: int, a: Arguments) -> int | None:
+        if a[0] & 0xFFFFFFFF != _PR_SET_KEEPCAPS:
+            return None
+        if a[1] > 1:
+            raise fail(errno.EINVAL)
+        who = self._identities.of(pid)
+        self._identities.set(pid, who._replace(capabilities=who.capabilities._replace(kept=bool(a[1]))))
+        return 0
+
+    def _get_capabilities(self, pid: int, a: Arguments) -> int | None:
+        version, of = self._capability_header(pid, a[0])
+        if version != _CAPABILITY_VERSION or not a[1]:  # asks which version there is
+            return None
+        found = self._identities.of(of or pid).capabilities
+        words = [number >> shift & 0xFFFFFFFF for shift in (0, 32) for number in found[:3]]
+        self._paths.memory.write(pid, a[1], struct.pack("=6I", *words))
+        return 0
+
+    def _set_capabilities(self, pid: int, a: Arguments) -> int | None:
+        version, of = self._capability_header(pid, a[0])
+        if version != _CAPABILITY_VERSION or of not in (0, pid):
+            return None
+        words = struct.unpack("=6I", self._paths.memory.read(pid, a[1], 24))
+        effective, permitted, inheritable = (words[n] | words[n + 3] << 32 for n in range(3))
+        who = self._identities.of(pid)
+        new = who.capabilities.set(Capabilities(effective & ALL, permitted & ALL, inheritable & ALL))
+        self._identities.set(pid, who._replace(capabilities=new))
+        return 0
+
+    def _capability_header(self, pid: int, address: int) -> tuple[int, int]:
+        version, of = struct.unpack("=Ii", self._paths.memory.read(pid, address, 8))
+        return version, of
+
     def _execute(self, pid: int, directory: int, address: int, flags: int) -> None:
         """Take note of a set-id program. It is the kernel that starts it, as whom it is started already."""
         who = self._identities.of(pid)
@@ -85,10 +124,10 @@ class Processes:
                 return
         elif who == ROOT:
             return
-        self._identities.set(pid, who._replace(user=who.user.executed(uid), group=who.group.executed(gid)))
+        self._identities.set(pid, execute(who, uid, gid))
 
     def _chroot(self, pid: int, a: Arguments) -> None:
-        if not self._identities.of(pid).is_root:
+        if not self._identities.of(pid).may(SYS_CHROOT):
             raise fail(errno.EPERM)
         self._paths.someone_has_another_root = True
 

@@ -7,6 +7,7 @@ import errno
 import os
 import struct
 
+from dockertools_py.root.capabilities import SETFCAP
 from dockertools_py.root.files import Answer, Arguments, fail
 from dockertools_py.root.identity import Identities
 from dockertools_py.root.kernel import AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, touch_owner
@@ -74,7 +75,7 @@ class Xattrs:
         with found as file:
             if self._name(pid, a[0]) != CAPABILITY:
                 raise fail(errno.ENOTSUP)
-            if not self._identities.of(pid).is_root:
+            if not self._identities.of(pid).may(SETFCAP):
                 raise fail(errno.EPERM)
             value = self._paths.memory.read(pid, a[1], min(a[2], 64)) if a[2] else b""
             if len(value) < 4 or len(value) != _LENGTHS.get(struct.unpack_from("<I", value)[0] & 0xFF000000):
@@ -93,7 +94,7 @@ class Xattrs:
             was = self._records.shown(file)
             if self._name(pid, name) != CAPABILITY:
                 return None
-            if not self._identities.of(pid).is_root:
+            if not self._identities.of(pid).may(SETFCAP):
                 raise fail(errno.EPERM)
             if not was.xattrs:
                 raise fail(errno.ENODATA)

@@ -65,7 +65,7 @@ def scratch() -> Iterator[Path]:
 
 def make_tree(top: Path, files: Mapping[str, str | bytes] | None = None) -> Path:
     """A tree with the host's programs, a passwd, and `files` (executable)."""
-    for name in ("etc", "root", "home", "var/log", "usr", "tmp"):
+    for name in ("etc/pam.d", "etc/skel", "root", "home", "run", "var/log", "var/lib", "usr", "tmp"):
         (top / name).mkdir(parents=True)
     (top / "tmp").chmod(0o1777)
     for name in MERGED:
@@ -75,6 +75,10 @@ def make_tree(top: Path, files: Mapping[str, str | bytes] | None = None) -> Path
     (top / "etc/group").write_text("root:x:0:\nshadow:x:42:\nusers:x:100:\nnogroup:x:65534:\n")
     (top / "etc/shadow").write_text("root:*:19000:0:99999:7:::\nnobody:*:19000:0:99999:7:::\n")
     (top / "etc/shadow").chmod(0o640)
+    (top / "etc/skel/.profile").write_text("# for everybody\n")
+    for name in ("su", "other"):
+        kinds = ("auth", "account", "session")
+        (top / "etc/pam.d" / name).write_text("".join(f"{kind} sufficient pam_permit.so\n" for kind in kinds))
     for name, content in (files or {}).items():
         (top / name).parent.mkdir(parents=True, exist_ok=True)
         (top / name).write_bytes(content if isinstance(content, bytes) else content.encode())
