@@ -1,7 +1,8 @@
 """What lies below the layer at `/`: its tree outside the store, from the notes in descriptions, and what its files hold.
 
-Descriptions are small, so the tree costs little. Contents are asked for seldom (`/etc/passwd`, or a file that gets another
-owner), and only the layer that has one is opened.
+Descriptions are small, so the tree costs little. Contents are asked for seldom, and only the layer that has one is read. For
+accounts, which nearly all ask for, a compressed layer is uncompressed up to the last of their few files and nothing
+is written; so a base of a gigabyte is no hindrance. Only for files that are copied it is opened as a whole.
 """
 
 import os
@@ -11,13 +12,17 @@ from pathlib import Path
 
 from dockertools_py.errors import DockertoolsError, shown
 from dockertools_py.model.entry import Entry, Kind
+from dockertools_py.model.media_type import OCI_LAYER
+from dockertools_py.pack.accounts import MODES
 from dockertools_py.pack.draft import MAX_TEXT
-from dockertools_py.pack.layer import Layer
+from dockertools_py.pack.layer import BlobSource, Layer
 from dockertools_py.pack.layer_content import is_place
-from dockertools_py.pack.tree import Node, Tree
+from dockertools_py.pack.tar_reader import ChunkStream, members
+from dockertools_py.pack.tree import Node, Place, Tree
 from dockertools_py.store.description import read_layers, read_places
 from dockertools_py.store.open_tree import Opener, OpenTree
 from dockertools_py.store.opened_layer import OpenedLayer, open_layer
+from dockertools_py.store.produce import tar_chunks
 
 
 class Below:
@@ -29,6 +34,7 @@ class Below:
         self._all: list[Layer] = []
         self._opened: dict[int, tuple[OpenedLayer, dict[bytes, tuple[Entry, int]]]] = {}
         self._scratch, self._zstd = scratch, zstd
+        self._small: dict[Place, bytes] = {}
         self._copies = count()
         self._whole: OpenTree | None = None
         for folder in folders:
@@ -36,7 +42,7 @@ class Below:
             self._all += layers
             for number, places in read_places(folder):
                 self._layers.append(layers[number])
-                self.tree.apply((entry, 0) for entry in places)
+                self.tree.apply((entry, place) for place, entry in enumerate(places))
 
     def read(self, node: Node) -> bytes:
         """See pack.draft.Contents."""
@@ -44,6 +50,10 @@ class Below:
             return node.entry.data
         if node.entry.path:
             return Path(os.fsdecode(node.entry.path)).read_bytes()
+        if node.origin not in self._opened and node.place not in self._small:
+            self._read_small(node)
+        if node.place in self._small:
+            return self._small[node.place]
         layer, entry, offset = self._find(node)
         return b"".join(map(bytes, layer.content(entry, offset)))
 
@@ -70,6 +80,26 @@ class Below:
         if node is None or node.entry.kind is not Kind.FILE:
             return None
         return b"".join(map(bytes, self._whole.content(node))) if node.entry.size <= MAX_TEXT else bytes(MAX_TEXT + 1)
+
+    def _read_small(self, asked: Node) -> None:
+        """Note what the files of accounts and `asked` hold that are in one compressed layer; not where it takes more."""
+        source = self._layers[asked.origin].source
+        if not isinstance(source, BlobSource) or source.media_type == OCI_LAYER:
+            return
+        there = (self.tree.get(self.tree.resolve(name.encode())) for name in MODES)
+        wanted = {node.offset: node.entry for node in (*there, asked) if node is not None and node.origin == asked.origin}
+        stream = ChunkStream(tar_chunks(source, self._zstd))
+        outside = (member for member in members(stream) if is_place(member.entry()))
+        for place, member in enumerate(outside):
+            expected = wanted.pop(place, None)
+            if expected is None:
+                continue
+            entry = member.entry()
+            is_it = (entry.name, entry.kind, entry.size) == (expected.name, Kind.FILE, expected.size)
+            if is_it and member.segments is None and entry.size <= MAX_TEXT:
+                self._small[asked.origin, place] = stream.read(entry.size)
+            if not wanted:
+                break
 
     def _find(self, node: Node) -> tuple[OpenedLayer, Entry, int]:
         """The layer that has the content of a node, and where in it."""

@@ -57,6 +57,21 @@ def test_each_file_of_a_random_stack(seed: int, tmp_path: Path) -> None:
     assert files > 1
 
 
+def test_accounts_of_a_compressed_layer_are_read_on_the_way_and_the_last_of_two_members_counts(tmp_path: Path) -> None:
+    (tmp_path / "blobs").mkdir()
+    twice = make_tar({"etc/passwd": b"first", "etc/group": b"group", "nix/store/x": b"?"})
+    tar = twice[: 3 * 1024] + make_tar({"etc/passwd": b"second!", "opt/later": b"later"})
+    layer = stored(tar, tmp_path / "blobs", "gz")
+    folder = description(tmp_path / "d", layer)
+    below = Below([folder], tmp_path / "x", None)
+    for name, content in ((b"etc/group", b"group"), (b"etc/passwd", b"second!"), (b"opt/later", b"later")):
+        node = below.tree.get(name)
+        assert node is not None and below.read(node) == content
+    assert not (tmp_path / "x").exists(), "nothing was uncompressed to the disk"
+    assert Path(os.fsdecode(below.copied(node))).read_bytes() == b"later"
+    assert (tmp_path / "x").exists()
+
+
 def test_files_of_packages_and_of_the_store(tmp_path: Path) -> None:
     package = store_path(tmp_path, "package", {"etc/passwd": b"linked", "bin/a": b"a"})
     copied = store_path(tmp_path, "copied", {"srv/x": b"content"})
