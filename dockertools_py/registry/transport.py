@@ -1,11 +1,12 @@
 """One HTTP request and its answer: TLS, proxies and timeouts; no redirects, no credentials, no second try.
 
 Connections are kept and used again: a push asks a registry a hundred small questions. One that was closed while nobody
-used it is no failure, so the request is made once more on a new one.
+used it is no failure: another one is taken.
 """
 
 import base64
 import http.client
+import select
 import socket
 import ssl
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -157,7 +158,8 @@ class Transport:
                 answer = _asked(connection, method, target, own, body)
             except BaseException as error:
                 connection.close()
-                if is_kept and isinstance(error, _CLOSED):
+                # Of a body that nobody has at hand any more a part may have come: its sender has to ask.
+                if is_kept and isinstance(error, _CLOSED) and not isinstance(body, Stream):
                     continue
                 if isinstance(error, _BodyFailed) and error.__cause__:
                     raise error.__cause__ from None
@@ -167,9 +169,14 @@ class Transport:
             return Response(answer, url, partial(self._give_up, place, connection))
 
     def _kept(self, place: tuple[str, str, int, str | None]) -> http.client.HTTPConnection | None:
-        with self._lock:
-            idle = self._idle.get(place)
-            return idle.pop() if idle else None
+        """One that is open still: what can be read of it unasked is its end."""
+        while True:
+            with self._lock:
+                idle = self._idle.get(place)
+                connection = idle.pop() if idle else None
+            if connection is None or not (connection.sock and select.select([connection.sock], [], [], 0)[0]):
+                return connection
+            connection.close()
 
     def _give_up(
         self, place: tuple[str, str, int, str | None], connection: http.client.HTTPConnection, is_usable: bool

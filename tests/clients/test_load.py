@@ -162,7 +162,10 @@ def test_an_interrupted_load_leaves_no_image(loading: Loader, versions: Versions
 @pytest.mark.parametrize(("engine", "how"), cases("docker"), indirect=True)
 def test_as_many_layers_as_docker_mounts(loading: Loader, versions: Versions) -> None:
     layers = [versions.busybox(), *(versions.layer({f"{number}": b"x"}) for number in range(123))]
-    assert loading.load(versions.image(*layers, versions.layer({"text": b"1\n"})), "-t", "app:1").loaded()["layersSent"] == 125
+    assert (
+        loading.load(versions.image(*layers, versions.layer({"text": b"1\n"})), "-t", "app:1").loaded()["layersSent"]
+        == 125
+    )
     event = loading.load(versions.image(*layers, versions.layer({"text": b"2\n"})), "-t", "app:2").loaded()
     assert (event["layersSent"], event["layers"]) == (1, 125)
     assert loading.engine.run(event["references"][0]) == "2\n"
@@ -194,7 +197,9 @@ def test_a_store_that_hides_its_holes_is_mended(loading: Loader, versions: Versi
     check_whole(loading.engine, event["references"][0], tmp_path)
 
 
-@pytest.mark.parametrize(("engine", "how"), cases("docker", "podman", "containerd", without=("k3s", "kind")), indirect=True)
+@pytest.mark.parametrize(
+    ("engine", "how"), cases("docker", "podman", "containerd", without=("k3s", "kind")), indirect=True
+)
 def test_run(loading: Loader, versions: Versions) -> None:
     busybox = versions.busybox()
     image = versions.image(busybox, versions.layer({"text": b"text\n"}))

@@ -177,12 +177,13 @@ class Tokens:
         self.asked.append(request)
         if request.headers.get("Authorization") != f"Basic {AUTH}":
             return 401, {}, b""
-        kind, name, actions = request.query["scope"][0].split(":")
+        scopes = [scope.split(":") for scope in request.query["scope"]]
+        access = [{"type": kind, "name": name, "actions": actions.split(",")} for kind, name, actions in scopes]
         der = openssl("x509", "-in", self.certificate, "-outform", "DER")
         now = int(time.time())
         claims = {
             "iss": "tests", "sub": USER, "aud": request.query["service"][0], "exp": now + 300, "nbf": now - 60, "iat": now,
-            "jti": "1", "access": [{"type": kind, "name": name, "actions": actions.split(",")}],
+            "jti": "1", "access": access,
         }  # fmt: skip
         header = {"typ": "JWT", "alg": "RS256", "x5c": [base64.b64encode(der).decode()]}
         text = f"{encoded(encode(header))}.{encoded(encode(claims))}"

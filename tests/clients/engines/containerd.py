@@ -63,6 +63,10 @@ class Containerd(Engine):
             raise Refused(f"ctr images import of {archive} made no new name")
         return references
 
+    def pull(self, name: str) -> str:
+        self._ctr("images", "pull", "--plain-http", name)
+        return name
+
     def run(
         self, reference: str, argv: Sequence[str] = (), *, user: str | None = None, entrypoint: str | None = None
     ) -> str:

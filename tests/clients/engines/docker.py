@@ -63,6 +63,10 @@ class Docker(Engine):
             raise Refused(f"docker load of {archive} says that it worked, but: {error}") from error
         return references
 
+    def pull(self, name: str) -> str:
+        self._docker("pull", name)
+        return name
+
     def run(
         self, reference: str, argv: Sequence[str] = (), *, user: str | None = None, entrypoint: str | None = None
     ) -> str:

@@ -88,6 +88,10 @@ class Engine(ABC):
         """Load an archive and return the references of its images. Raises Refused unless all of them are whole."""
 
     @abstractmethod
+    def pull(self, name: str) -> str:
+        """Pull `127.0.0.1:PORT/repository:tag`, for this machine's platform and without TLS. Returns its reference."""
+
+    @abstractmethod
     def run(
         self, reference: str, argv: Sequence[str] = (), *, user: str | None = None, entrypoint: str | None = None
     ) -> str:

@@ -71,6 +71,12 @@ class Layout(Engine):
             raise Refused(str(error)) from error
         return reference
 
+    def pull(self, name: str) -> str:
+        reference = f"pulled-{uuid.uuid4().hex}:{name.rpartition(':')[2]}"
+        self._skopeo("copy", "--src-tls-verify=false", f"docker://{name}", self._layout(reference))
+        self._bundle(reference)
+        return reference
+
     def run(
         self, reference: str, argv: Sequence[str] = (), *, user: str | None = None, entrypoint: str | None = None
     ) -> str:

@@ -60,6 +60,10 @@ class Podman(Engine):
             raise Refused(f"podman load of {archive} names no image")
         return references
 
+    def pull(self, name: str) -> str:
+        self._podman("pull", "--tls-verify=false", name)
+        return name
+
     def run(
         self, reference: str, argv: Sequence[str] = (), *, user: str | None = None, entrypoint: str | None = None
     ) -> str:
