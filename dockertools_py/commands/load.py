@@ -17,9 +17,9 @@ def run(arguments: list[str]) -> int:
     for engine in found:
         loading = Loading(engine, wanted, options.zstd, verb="load", as_json=options.json)
         plan = loading.plan(full=options.full)
-        if options.dry_run or options.json:
+        if options.dry_run:
             loading.tell(plan)
-        if not options.dry_run:
+        else:
             loading.carry_out(plan)
     if not options.dry_run and not options.json:
         for reference in wanted.references:

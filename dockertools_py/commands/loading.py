@@ -3,12 +3,12 @@
 import argparse
 import json
 import os
-import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from dockertools_py.commands.image_argument import named_image
-from dockertools_py.commands.progress import Progress, size
+from dockertools_py.commands.progress import size
+from dockertools_py.commands.transfers import Tally, Transfers
 from dockertools_py.engines.choice import FORMS, Choice, choose
 from dockertools_py.engines.engine import Engine, Wanted, Write
 from dockertools_py.engines.loading import Plan, carry_out, plan
@@ -44,6 +44,7 @@ class Loading:
         self._zstd, self._verb, self._as_json = zstd, verb, as_json
         self._started = time.monotonic()
         self._written = 0
+        self._transfers = Transfers(verb, events=as_json)
 
     def plan(self, *, full: bool) -> Plan:
         """Ask the engine."""
@@ -51,75 +52,67 @@ class Loading:
 
     def tell(self, plan: Plan) -> None:
         """On standard output: what would be sent, by layer, with the reason."""
-        self._event("plan", engine=self.engine.title(), there=[str(reference) for reference in plan.there])
+        to_send = [layer for layer in self.wanted.layers if layer.diff_id not in plan.held.layers]
         for layer in self.wanted.layers:
-            reason = plan.held.layers.get(layer.diff_id)
-            is_sent = reason is None
-            reason = plan.held.otherwise if reason is None else reason
-            self._event("layer", diffId=str(layer.diff_id), size=layer.size, sent=is_sent, reason=reason)
-            if not self._as_json:
-                what = "send" if is_sent else "keep"
-                text = f"{layer.diff_id.hex[:12]} {size(layer.size):>9}  {shown(layer.created_by, 60)}: {reason}"
-                print(f"{what}  {text}")
-        to_send = frozenset(layer.diff_id for layer in self.wanted.layers if layer.diff_id not in plan.held.layers)
+            what = "missing" if layer in to_send else "skipped"
+            why = plan.held.layers.get(layer.diff_id, plan.held.otherwise)
+            if self._as_json:
+                values = {"label": layer.label(), "digest": str(layer.diff_id), "size": layer.size, "why": why}
+                print(json.dumps({"event": what, **values}))
+            else:
+                text = f"{layer.diff_id.hex[:12]} {size(layer.size):>9}  {shown(layer.created_by, 60)}: {why}"
+                print("send" if layer in to_send else "keep", text)
         if not self._as_json:
-            print(self._amounts(to_send, "to be sent"))
+            some, of = (size(sum(layer.size for layer in layers)) for layers in (to_send, self.wanted.layers))
+            print(f"{len(to_send)} of {len(self.wanted.layers)} layers to be sent to {self.engine.title()}, {some} of {of}")
 
     def carry_out(self, plan: Plan) -> None:
         """Have the engine load what it lacks, and say how much that was."""
-        sent = carry_out(self.engine, self.wanted, plan, self._write, self._again)
-        seconds = time.monotonic() - self._started
-        of = {layer.diff_id: layer.size for layer in self.wanted.layers}
-        names = [self.engine.name_of(reference) for reference in self.wanted.references]
-        self._event(
-            "loaded",
+        where = f"{self.engine.title()}: "
+        self._transfers = Transfers(self._verb, events=self._as_json, end="loaded", where=where)
+        self._transfers.tally.started = self._started
+        self._skip(plan.held.layers)
+        try:
+            carry_out(self.engine, self.wanted, plan, self._write, self._again)
+        finally:
+            self._transfers.stop()
+        self._transfers.end(
             engine=self.engine.title(),
-            references=names,
+            references=[self.engine.name_of(reference) for reference in self.wanted.references],
             id=str(self.wanted.image_id),
-            layersSent=len(sent),
-            layers=len(of),
-            bytesSent=sum(of[diff_id] for diff_id in sent),
-            bytes=sum(of.values()),
             bytesWritten=self._written,
-            seconds=round(seconds, 3),
         )
-        if not self._as_json:
-            say(self._verb, f"{self.engine.title()}: {self._amounts(sent, 'sent')}, {seconds:.2f} s")
+
+    def _skip(self, held: Mapping[Digest, str]) -> None:
+        self._transfers.tally = Tally(started=self._started)
+        for layer in self.wanted.layers:
+            if layer.diff_id in held:
+                self._transfers.skipped(layer.label(), layer.diff_id, layer.size, held[layer.diff_id])
 
     def _write(self, bundle: Bundle, write: Write) -> None:
         # Not for an image that is there already, which is the usual case.
         from dockertools_py.formats.archive import write_archive  # noqa: PLC0415
         from dockertools_py.store.produce import layer_chunks  # noqa: PLC0415
 
-        total = sum(blob.descriptor.size for blob in bundle.blobs if isinstance(blob.content, Layer))
-        progress = Progress(self._verb, total)
-
         def produce(layer: Layer) -> Iterator[Buffer]:
-            return progress.counted(layer_chunks(layer, self._zstd))
+            position = 0
+            self._transfers.begun(layer.label(), layer.size)
+            for chunk in layer_chunks(layer, self._zstd):
+                yield chunk
+                position += len(chunk)
+                self._transfers.moved(layer.label(), position)
+            self._transfers.sent(layer.label(), layer.diff_id, layer.size)
 
         def counted(data: Buffer) -> None:
             write(data)
             self._written += len(data)
 
-        try:
-            write_archive(bundle, _Sink(counted), produce)
-        finally:
-            progress.end()
+        write_archive(bundle, _Sink(counted), produce)
 
     def _again(self, problem: str) -> None:
-        self._event("again", reason=problem)
-        if not self._as_json:
-            say(self._verb, f"{self.engine.title()}: {shown(problem, 300)}; sending all layers")
-
-    def _amounts(self, sent: frozenset[Digest], done: str) -> str:
-        layers = self.wanted.layers
-        of = sum(layer.size for layer in layers)
-        some = sum(layer.size for layer in layers if layer.diff_id in sent)
-        return f"{len(sent)} of {len(layers)} layers {done}, {size(some)} of {size(of)}"
-
-    def _event(self, event: str, **fields: object) -> None:
-        if self._as_json:
-            print(json.dumps({"event": event, **fields}), flush=True)
+        """All is sent once more: what was sent or skipped before does not count."""
+        self._transfers.say(f"{self.engine.title()}: {shown(problem, 300)}; sending all layers")
+        self._skip({})
 
 
 class _Sink:
@@ -139,7 +132,3 @@ class _Sink:
         for chunk in stored_chunks(source):
             self._write(chunk)
 
-
-def say(verb: str, line: str) -> None:
-    """To people."""
-    print(f"{verb}: {line}", file=sys.stderr)

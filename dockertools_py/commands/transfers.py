@@ -66,8 +66,18 @@ class Tally:
 class Transfers:
     """Shows transfers on `out`; with `events` as JSON. See registry.watching.Watcher."""
 
-    def __init__(self, verb: str, *, events: bool = False, out: TextIO | None = None, past: str = "sent") -> None:
-        self._verb, self._events = verb, events
+    def __init__(
+        self,
+        verb: str,
+        *,
+        events: bool = False,
+        out: TextIO | None = None,
+        past: str = "sent",
+        end: str = "pushed",
+        where: str = "",
+    ) -> None:
+        """`end` is the name of the closing event; `where` comes before the closing line."""
+        self._verb, self._events, self._end, self._where = verb, events, end, where
         self._out = out or (sys.stdout if events else sys.stderr)
         self._is_terminal = not events and self._out.isatty()
         self.tally = Tally(past=past)
@@ -119,9 +129,9 @@ class Transfers:
         """The closing line, or event."""
         with self._lock:
             if self._events:
-                self._event("pushed", **result, **self.tally.to_json())
+                self._event(self._end, **result, **self.tally.to_json())
             else:
-                self._line(self.tally.line())
+                self._line(self._where + self.tally.line())
 
     def stop(self) -> None:
         """Take away what is drawn, also after a failure."""

@@ -141,7 +141,7 @@ def test_what_goes_away_meanwhile_is_sent_after_all(loading: Loader, versions: V
         loading.script_before_load(f"PATH={loading.engine.path}\n{remove}\n")
     result = loading.load(image, "-t", "app:2")
     event = result.loaded()
-    assert [json.loads(line)["event"] for line in result.stdout.splitlines()].count("again") == 1
+    assert [json.loads(line)["event"] for line in result.stdout.splitlines()].count("said") == 1
     assert event["layersSent"] == 2
     if is_default_namespace(how):
         assert loading.engine.run(event["references"][0]) == "two\n"
@@ -190,8 +190,9 @@ def test_a_store_that_hides_its_holes_is_mended(loading: Loader, versions: Versi
     (notes / manifest).touch()
 
     result = loading.load(versions.image(busybox, versions.layer({"text": b"two\n"})), "-t", "app:2")
-    reasons = [event["reason"] for event in map(json.loads, result.stdout.splitlines()) if event["event"] == "again"]
-    assert reasons == ["some of its layers are not in the image store"]
+    said = [event["text"] for event in map(json.loads, result.stdout.splitlines()) if event["event"] == "said"]
+    assert len(said) == 1
+    assert said[0].endswith(": some of its layers are not in the image store; sending all layers")
     event = result.loaded()
     assert event["layersSent"] == 2
     check_whole(loading.engine, event["references"][0], tmp_path)

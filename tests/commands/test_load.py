@@ -56,20 +56,23 @@ def test_load_prints_names_and_says_how_much(daemon: tuple[State, str], image: P
     done = dockertools("load", image, "-t", "one:1", "-t", "two")
     assert (done.returncode, done.stdout) == (0, "one:1\ntwo:latest\n")
     where = re.escape(f"load: Docker 26.1.5 at {url}: ")
-    assert re.fullmatch(where + r"2 of 2 layers sent, 18\.4 kB of 18\.4 kB, \d+\.\d\d s\n", done.stderr)
+    first, second, last = done.stderr.splitlines()
+    assert re.fullmatch(r"load: layer [0-9a-f]{12} \(store: p0\): 9\.2 kB, .*/s", first)
+    assert "(store: p1)" in second
+    assert re.fullmatch(where + r"2 of 2 layers sent, 18\.4 kB of 18\.4 kB, \d+\.\d s", last)
     done = dockertools("load", image, "-t", "one:1")
-    assert re.fullmatch(where + r"0 of 2 layers sent, 0 B of 18\.4 kB, \d+\.\d\d s\n", done.stderr)
+    assert re.fullmatch(where + r"0 of 2 layers sent, 0 B of 18\.4 kB, \d+\.\d s\n", done.stderr)
     assert len(state.uploads) == 1
 
 
 def test_dry_run_tells_and_sends_nothing(daemon: tuple[State, str], image: Path) -> None:
-    state, _ = daemon
+    state, url = daemon
     done = dockertools("load", image, "-t", "one:1", "--dry-run")
     lines = done.stdout.splitlines()
     assert (done.returncode, done.stderr) == (0, "")
     assert [line[:4] for line in lines] == ["send", "send", "2 of"]
     assert lines[0].endswith("store: p0: not there")
-    assert lines[2] == "2 of 2 layers to be sent, 18.4 kB of 18.4 kB"
+    assert lines[2] == f"2 of 2 layers to be sent to Docker 26.1.5 at {url}, 18.4 kB of 18.4 kB"
     dockertools("load", image, "-t", "one:1")
     lines = dockertools("load", image, "-t", "one:2", "--dry-run").stdout.splitlines()
     assert [line[:4] for line in lines] == ["keep", "keep", "0 of"]
@@ -84,13 +87,19 @@ def test_json_events(daemon: tuple[State, str], image: Path) -> None:
     done = dockertools("load", image, "-t", "one:1", "--json")
     events = [json.loads(line) for line in done.stdout.splitlines()]
     assert (done.returncode, done.stderr) == (0, "")
-    assert [event["event"] for event in events] == ["plan", "layer", "layer", "loaded"]
-    assert [event["sent"] for event in events[1:3]] == [True, True]
+    assert [event["event"] for event in events] == ["begun", "sent", "begun", "sent", "loaded"]
     loaded = events[-1]
     assert (loaded["layersSent"], loaded["layers"], loaded["references"]) == (2, 2, ["one:1"])
-    assert loaded["bytesSent"] == loaded["bytes"] == sum(event["size"] for event in events[1:3])
+    assert loaded["bytesSent"] == loaded["bytes"] == sum(event["size"] for event in events if event["event"] == "sent")
     assert loaded["bytesWritten"] == state.uploads[0].size
     assert list(state.images) == [loaded["id"]]
+    for options, what, why in (([], "skipped", "in one:1"), (["--full"], "missing", "everything was asked for")):
+        done = dockertools("load", image, "-t", "one:2", "--json", "--dry-run", *options)
+        events = [json.loads(line) for line in done.stdout.splitlines()]
+        assert [(event["event"], event["why"]) for event in events] == [(what, why)] * 2
+    events = [json.loads(line) for line in dockertools("load", image, "-t", "one:2", "--json").stdout.splitlines()]
+    assert [event["event"] for event in events] == ["skipped", "skipped", "loaded"]
+    assert (events[-1]["layersSent"], events[-1]["bytesSent"]) == (0, 0)
 
 
 def test_a_terminal_sees_how_far_it_is(daemon: tuple[State, str], tmp_path: Path) -> None:
@@ -104,7 +113,8 @@ def test_a_terminal_sees_how_far_it_is(daemon: tuple[State, str], tmp_path: Path
     os.close(leader)
     assert done.returncode == 0
     assert text.rstrip().endswith(b" s")
-    assert b"\x1b[K" in text
+    assert b" of 8.4 MB, " in text
+    assert b"\x1b[J" in text, "what was drawn is taken away"
 
 
 def _read(fd: int) -> bytes:
@@ -121,9 +131,12 @@ def test_what_is_wrong_with_an_image(daemon: tuple[State, str], image: Path, tmp
     assert failure("load", tmp_path / "absent") == f"{tmp_path}/absent: no such file or directory"
     broken = description(tmp_path / "broken")
     next((tmp_path / "broken").glob("*-p1")).joinpath("share/data").write_bytes(b"\xee" * 3000)
-    assert "not the bytes that were described" in failure("load", broken, "-t", "one:1")
+    done = dockertools("load", broken, "-t", "one:1")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "not the bytes that were described" in done.stderr.splitlines()[-1]
     shutil.rmtree(next((tmp_path / "broken").glob("*-p1")))
-    assert failure("load", broken, "-t", "one:1").startswith("No such file or directory: ")
+    done = dockertools("load", broken, "-t", "one:1")
+    assert done.stderr.splitlines()[-1].startswith("dockertools-py load: No such file or directory: ")
     assert daemon[0].images == {}
 
 
