@@ -81,7 +81,7 @@ def test_the_cores_do_not_matter(paths: list[str], expected: list[object], worke
 def test_the_version_of_python_does_not_matter(paths: list[str], expected: list[object]) -> None:
     found = pythons()
     for python in found.values():
-        assert described(paths, python=python) == expected
+        assert described(paths, python=python, workers=2, PYTHONWARNINGS="error") == expected
     if os.environ.get("CI"):
         assert len(found) >= 2, f"only {', '.join(found)} found: nothing was compared"
 
