@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dockertools_py.errors import DockertoolsError
-from dockertools_py.formats.image_reader import StoredImage, choose, read_image, stored_images
+from dockertools_py.formats.image_reader import StoredImage, choose, read_image, read_layer, stored_images
 from dockertools_py.formats.members import Reader
 from dockertools_py.model.manifest import MAX_LAYERS_READ
 from dockertools_py.model.platform import Platform
@@ -192,6 +192,33 @@ def test_choosing(name: str | None, tag: str | None, config: str) -> None:
 
 
 AMD, ARM = Platform("amd64"), Platform("arm64", variant="v8")
+
+
+def test_a_layer_of_several_names_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Docker before 25 says that two layers are one; each name's digest is compared all the same."""
+    layer = layer_of("f")
+    made = Handmade([layer, layer, layer])
+    config = encode(made.config_value())
+    names = ["a/layer.tar", "b/layer.tar", "c/layer.tar"]
+    files = {"config.json": config, names[0]: layer}
+    files["manifest.json"] = encode([{"Config": "config.json", "RepoTags": [], "Layers": names}])
+    links = dict.fromkeys(names[1:], "../a/layer.tar")
+    read_names = []
+
+    def counted(reader: Reader, name: str, zstd: str | None = None) -> object:
+        read_names.append(name)
+        return read_layer(reader, name, zstd)
+
+    monkeypatch.setattr("dockertools_py.formats.image_reader.read_layer", counted)
+    image = read(write_tar(tmp_path / "a.tar", files, links))
+    assert [str(layer.diff_id) for layer in image.layers] == 3 * [digest(layer)]
+    assert read_names == names[:1]
+    wrong = "0" * 64 + ".tar"
+    files["manifest.json"] = encode([{"Config": "config.json", "RepoTags": [], "Layers": [*names[:2], wrong]}])
+    with pytest.raises(DockertoolsError, match=f"{wrong}: its bytes have the digest {digest(layer)}, not the one that"):
+        read(write_tar(tmp_path / "b.tar", files, {"b/layer.tar": "../a/layer.tar", wrong: "a/layer.tar"}))
+
+
 OF_PLATFORMS = tuple(StoredImage(("x:1",), str(platform), (), platform) for platform in (AMD, ARM))
 
 
@@ -310,9 +337,13 @@ def test_files_that_are_no_image(tmp_path: Path) -> None:
     (tmp_path / "short").write_bytes(b"hello")
     write_tar(tmp_path / "root", {"bin/sh": b"", "etc/passwd": b""})
     write_tar(tmp_path / "other", {"README": b"", "src/x.c": b""})
-    assert failure(tmp_path / "text").startswith("IMAGE: a tar header with checksum ")
+    write_tar(tmp_path / "old", {"repositories": b"{}", "0/json": b"{}", "0/layer.tar": b""})
+    assert failure(tmp_path / "text") == "IMAGE: no image: it is no tar, but begins with hello\\nhe"
     assert failure(tmp_path / "empty") == "IMAGE: no image: it is empty"
-    assert failure(tmp_path / "short") == "IMAGE: the tar ends in the middle of a header, at byte 0"
+    assert failure(tmp_path / "short") == "IMAGE: no image: it is no tar, but begins with hello"
+    assert failure(tmp_path / "old") == (
+        "IMAGE: no image that is read here: Docker before 1.10 wrote it, without manifest.json; load it and save it again"
+    )
     assert failure(tmp_path / "root") == (
         "IMAGE: no image, but a root file system (it has bin, etc): pass it as addTarball"
     )

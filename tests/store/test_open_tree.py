@@ -1,7 +1,9 @@
 """The tree of a stack of layers as one tar, against GNU tar and the obvious way to lay layers out."""
 
 import io
+import os
 import random
+import resource
 import tarfile
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from dockertools_py.pack.layer import Layer, PathsSource, RootSource
 from dockertools_py.store.describe import describe
 from dockertools_py.store.open_tree import Opener, OpenTree
 from tests.clients.need import need_root
+from tests.oracle.layer_tar import Member, tar_of
 from tests.oracle.stacks import OPAQUE, StackOnDisk, remove, seen, stored, unpack
 
 SEEDS = range(60)
@@ -116,6 +119,19 @@ def test_the_same_image_has_no_delta(stack: StackOnDisk, tmp_path: Path) -> None
     )
     found = delta(old.tree, new.tree, lambda one, two: old.same_content(one, new, two))
     assert (found.members, found.gone, found.replaced) == ((), (), ())
+
+
+def test_many_layers_need_few_descriptors(tmp_path: Path) -> None:
+    layers = [tar_of([Member(b"f%d" % number, b"0", 0o644, b"%d" % number)]) for number in range(120)]
+    (tmp_path / "blobs").mkdir()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 20, hard))
+    try:
+        tar = exported(opened([stored(layer, tmp_path / "blobs") for layer in layers], tmp_path / "spool"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    with tarfile.open(fileobj=io.BytesIO(tar)) as members:
+        assert len(members.getnames()) == 120
 
 
 def test_layers_of_store_paths_are_read_from_the_store(tmp_path: Path) -> None:
