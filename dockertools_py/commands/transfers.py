@@ -12,7 +12,6 @@ from dockertools_py.commands.progress import size as shown_size
 from dockertools_py.errors import shown
 from dockertools_py.model.digest import Digest
 
-_INTERVAL = 0.1
 _BAR = 20
 LAYER = "layer "
 """What the label of a layer begins with; what else is sent (a config) is not counted."""
@@ -66,6 +65,9 @@ class Tally:
 class Transfers:
     """Shows transfers on `out`; with `events` as JSON. See registry.watching.Watcher."""
 
+    INTERVAL = 0.1
+    """Seconds between two drawings."""
+
     def __init__(
         self,
         verb: str,
@@ -103,7 +105,7 @@ class Transfers:
             if transfer := self._running.get(label):
                 transfer.position = position
             now = time.monotonic()
-            if self._is_terminal and now - self._drawn_at > _INTERVAL:
+            if self._is_terminal and now - self._drawn_at > self.INTERVAL:
                 self._drawn_at = now
                 self._draw()
 
@@ -155,7 +157,7 @@ class Transfers:
     def _draw(self) -> None:
         self._erase()
         width = max(40, shutil.get_terminal_size().columns - 1)
-        lines = [self._bar(label, transfer)[:width] for label, transfer in self._running.items()]
+        lines = [shown(self._bar(label, transfer), width) for label, transfer in self._running.items()]
         self._out.write("".join(line + "\n" for line in lines))
         self._out.flush()
         self._drawn = len(lines)

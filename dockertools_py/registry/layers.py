@@ -38,6 +38,7 @@ from dockertools_py.registry.remote import RemoteImage
 from dockertools_py.registry.session import NotThere, Session
 from dockertools_py.registry.spool import spooled
 from dockertools_py.registry.together import together
+from dockertools_py.registry.transport import Unreachable
 from dockertools_py.registry.watching import Watcher
 
 Say = Callable[[str], None]
@@ -112,7 +113,10 @@ class Reuse:
 def claimed_by(
     session: Session, images: Iterable[RemoteImage], target: Pusher, platform: Platform, say: Say
 ) -> dict[Digest, tuple[Candidate, ...]]:
-    """The pairs of diff_id and blob that images claim. One that cannot be read is told and otherwise left out."""
+    """The pairs of diff_id and blob that images claim. One that cannot be read is told and otherwise left out.
+
+    Raises Unreachable for the registry of `target`.
+    """
     found: dict[Digest, tuple[Candidate, ...]] = {}
     here = target.image
     for image in images:
@@ -121,6 +125,8 @@ def claimed_by(
         try:
             lock = resolve(puller, image, platform, strict=False)
         except DockertoolsError as error:
+            if is_here and isinstance(error, Unreachable):
+                raise  # nor can anything be pushed
             if not (is_here and isinstance(error, NotThere)):  # a tag that is new
                 say(f"nothing is reused of it: {error}")
             continue

@@ -75,6 +75,9 @@ def targets_of(references: Sequence[str], *, by_digest: bool = False) -> list[Ta
 
 def push_layers(image: Image, layers: Sequence[Outgoing], push: LayerPush, form: Form) -> Shipment:
     """Get the layers of an image into the repository of `push`; then its manifest is known, and is not there yet."""
+    for layer in layers:  # before anything is sent
+        fixed = layer.stored.blob.media_type if layer.stored and layer.stored.is_fixed else layer.media_type
+        in_format(fixed, form.name)
     arrived = push.run(layers)
     config_bytes = image.config.to_bytes()
     config = Descriptor(in_format(OCI_CONFIG, form.name), Digest.of(config_bytes), len(config_bytes))

@@ -13,7 +13,7 @@ from dockertools_py.registry.auth import MAX_TOKEN_ANSWER, Challenge, parse_chal
 from dockertools_py.registry.backoff import Backoff
 from dockertools_py.registry.credentials import Credential, Credentials
 from dockertools_py.registry.remote import Endpoint, joined, origin
-from dockertools_py.registry.transport import Body, Response, Transient, Transport
+from dockertools_py.registry.transport import Body, Response, Transient, Transport, Unreachable
 
 MAX_REDIRECTS = 5
 MAX_ERROR_BODY = 64 << 10
@@ -189,7 +189,7 @@ class Session:
 
         return "Bearer " + self.retrying(attempt, what)
 
-    def _not_let_in(self, access: Access, credential: Credential | None, said: str) -> DockertoolsError:
+    def _not_let_in(self, access: Access, credential: Credential | None, said: str) -> Unreachable:
         if credential:
             why = f"the credentials in {shown(credential.found_in)} are refused"
         else:
@@ -197,7 +197,7 @@ class Session:
             if self._credentials.unreadable:
                 why += " (" + "; ".join(self._credentials.unreadable) + ")"
             why += ": log in, or name a file that has them in REGISTRY_AUTH_FILE, DOCKER_CONFIG or NETRC"
-        return DockertoolsError(f"{access.registry}/{access.repository}: not let in (401{said}): {why}")
+        return Unreachable(f"{access.registry}/{access.repository}: not let in (401{said}): {why}")
 
 
 def _said(response: Response) -> str:

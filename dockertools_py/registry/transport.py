@@ -31,6 +31,10 @@ MAX_DRAINED = 64 << 10
 USER_AGENT = f"dockertools-py/{__version__}"
 
 
+class Unreachable(DockertoolsError):
+    """A registry that nothing can be asked of: it is not to be found, not to be trusted, or lets nobody in."""
+
+
 class Transient(Exception):
     """What may go better the next time; `retry_after` seconds, where the server said so. Never seen by users."""
 
@@ -256,14 +260,14 @@ def _marked(chunks: Iterable[Buffer]) -> Iterator[Buffer]:
 def _told(error: Exception, host: str, port: int) -> Exception:
     where = f"{host}:{port}"
     if isinstance(error, ssl.SSLCertVerificationError):
-        return DockertoolsError(
+        return Unreachable(
             f"{where}: its certificate is not trusted ({shown(error.verify_message)}): name the file of your own "
             "authority in SSL_CERT_FILE, or say tlsVerify = false (--insecure)"
         )
     if isinstance(error, ssl.SSLError) and error.reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST"):
-        return DockertoolsError(f"{where}: does not speak TLS: for plain http write http:// before the name")
+        return Unreachable(f"{where}: does not speak TLS: for plain http write http:// before the name")
     if isinstance(error, socket.gaierror) and error.errno == socket.EAI_NONAME:
-        return DockertoolsError(f"{where}: no such host, or no network")
+        return Unreachable(f"{where}: no such host, or no network")
     if isinstance(error, (ValueError, http.client.InvalidURL)):  # control characters in a path
         return DockertoolsError(f"{where}: not a request that can be made")
     return Transient(f"{where}: {_reason(error)}")

@@ -111,9 +111,7 @@ def change(who: Identity, call: str, arguments: list[int]) -> tuple[Identity, in
 def execute(who: Identity, uid: int | None, gid: int | None) -> Identity:
     """Who a process is after an execve of a file that is set-id for `uid` or `gid`."""
     user = who.user.executed(uid)
-    return Identity(
-        user, who.group.executed(gid), who.groups, who.capabilities.executed(user.real, user.effective)
-    )
+    return Identity(user, who.group.executed(gid), who.groups, who.capabilities.executed(user.real, user.effective))
 
 
 def ask(who: Identity, call: str) -> int:

@@ -45,7 +45,9 @@ class Pinned:
     def plain(self) -> Recorded:
         """What it seems to be."""
         kind = _KINDS[stat.S_IFMT(self.real_mode)]
-        device = (os.major(self.real_device), os.minor(self.real_device)) if kind in (Kind.CHARACTER, Kind.BLOCK) else (0, 0)
+        device = (
+            (os.major(self.real_device), os.minor(self.real_device)) if kind in (Kind.CHARACTER, Kind.BLOCK) else (0, 0)
+        )
         return Recorded(0, 0, stat.S_IMODE(self.real_mode), kind, device)
 
 

@@ -87,7 +87,9 @@ class Below:
         if not isinstance(source, BlobSource) or source.media_type == OCI_LAYER:
             return
         there = (self.tree.get(self.tree.resolve(name.encode())) for name in MODES)
-        wanted = {node.offset: node.entry for node in (*there, asked) if node is not None and node.origin == asked.origin}
+        wanted = {
+            node.offset: node.entry for node in (*there, asked) if node is not None and node.origin == asked.origin
+        }
         stream = ChunkStream(tar_chunks(source, self._zstd))
         outside = (member for member in members(stream) if is_place(member.entry()))
         for place, member in enumerate(outside):
