@@ -64,7 +64,9 @@ class Loading:
                 print("send" if layer in to_send else "keep", text)
         if not self._as_json:
             some, of = (size(sum(layer.size for layer in layers)) for layers in (to_send, self.wanted.layers))
-            print(f"{len(to_send)} of {len(self.wanted.layers)} layers to be sent to {self.engine.title()}, {some} of {of}")
+            print(
+                f"{len(to_send)} of {len(self.wanted.layers)} layers to be sent to {self.engine.title()}, {some} of {of}"
+            )
 
     def carry_out(self, plan: Plan) -> None:
         """Have the engine load what it lacks, and say how much that was."""
@@ -131,4 +133,3 @@ class _Sink:
 
         for chunk in stored_chunks(source):
             self._write(chunk)
-

@@ -158,6 +158,8 @@ class Transfers:
         self._erase()
         width = max(40, shutil.get_terminal_size().columns - 1)
         lines = [shown(self._bar(label, transfer), width) for label, transfer in self._running.items()]
+        there = self.tally.layers - self.tally.layers_sent
+        lines.append(f"{there} layers there already, {self.tally.layers_sent} sent, {len(self._running)} on their way")
         self._out.write("".join(line + "\n" for line in lines))
         self._out.flush()
         self._drawn = len(lines)

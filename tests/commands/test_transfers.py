@@ -84,6 +84,7 @@ def test_bars() -> None:
     written = out.getvalue()
     assert "[#####               ] 500.0 kB of 2.0 MB, " in written
     assert re.search(r"\[made as it is sent  \] 1\.0 kB, \S+ [kMGT]?B/s  layer b \(store: app\)\n", written)
+    assert "1 layers there already, 0 sent, 2 on their way\n" in written
     matches(screen(written))
 
 

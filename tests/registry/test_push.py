@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,7 @@ from random import Random
 import pytest
 
 from dockertools_py.errors import DockertoolsError
+from dockertools_py.registry import transport
 from dockertools_py.registry.pushing import Form
 from tests.registry.images import digest
 from tests.registry.pushing import Client, Made
@@ -427,3 +429,67 @@ def test_media_types_of_docker(rules: Rules, host: str, made: Made, tmp_path: Pa
     assert {entry["mediaType"] for entry in manifest["layers"]} == {"application/vnd.docker.image.rootfs.diff.tar.gzip"}
     assert manifest["annotations"] == {"a": "b"}
     complete(rules, "1", list(made.layers))
+
+
+def test_a_registry_that_stalls(rules: Rules, host: str, made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes the body and says nothing more: some time the connection counts as dropped."""
+    over = threading.Event()
+
+    def stalled(handler: Handler, _: bytes) -> None:
+        over.wait(30)
+        handler.close_connection = True
+
+    monkeypatch.setattr(transport, "COMMIT_TIMEOUT", 0.2)
+    rules.fail("blobs/uploads/upload1", stalled)
+    client = Client([f"http://{host}/team/app:1"])
+    client.session._transport._timeout = 0.2
+    client.push(Made(made.layers[:1], made.made))
+    over.set()
+    complete(rules, "1", [made.layers[0]])
+    assert client.slept == [1] and "timed out" in client.said[0]
+
+
+ANSWERS = [
+    lambda r: (
+        "Location",
+        r.choice(["", "/", "//", "http://", "http://[", "/v2/x?\x01", "/v2/\xe9", "x" * 70_000, "ftp://x/", "?"]),
+    ),
+    lambda r: (
+        "Range",
+        r.choice(["0-", "0--1", "0-" + "9" * 30, "0-18446744073709551616", "5-3", "bytes=0-0", "0-2000000"]),
+    ),
+    lambda r: ("OCI-Chunk-Min-Length", r.choice(["-1", "9" * 12, "9" * 40, "x"])),
+    lambda r: ("Retry-After", r.choice(["0", "-1", "1e9", "x", "9" * 400])),
+    lambda r: ("Docker-Content-Digest", r.choice(["", "sha256:", "\x00", "sha256:" + "0" * 64])),
+    lambda r: (
+        "WWW-Authenticate",
+        r.choice(["Bearer", "Basic", 'Bearer realm="http://["', 'Bearer realm="/x"', "," * 5000]),
+    ),
+]
+STATUSES = (200, 201, 202, 204, 301, 307, 308, 400, 401, 404, 416, 429, 500)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_whatever_a_registry_answers(rules: Rules, host: str, made: Made, seed: int) -> None:
+    """It is pushed, and whole, or there is one line that says why: no crash, no endless loop, no tag for a part."""
+    random = Random(seed)
+
+    def answered(handler: Handler, _: bytes) -> None:
+        list(handler.body())
+        headers = dict(random.choice(ANSWERS)(random) for _ in range(random.randrange(3)))
+        handler.send_response(random.choice(STATUSES))
+        for name, value in headers.items():
+            handler.wfile.write(f"{name}: {value}\r\n".encode("latin-1"))
+        handler.wfile.write(b"Content-Length: 2\r\n\r\n{}")
+        handler.close_connection = True
+
+    for method in ("HEAD", "POST", "PATCH", "PUT", "GET"):
+        rules.fail(f"{method} ", *[answered] * random.randrange(4))
+    client = Client([f"http://{host}/team/app:1"], chunk=random.choice([None, 1 << 20]))
+    try:
+        client.push(made)
+    except DockertoolsError as error:
+        assert "\n" not in str(error) and len(str(error)) < 2000
+    if "1" in rules.content.manifests:
+        complete(rules, "1", list(made.layers))
+    assert len(rules.requests) < 200
