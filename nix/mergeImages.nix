@@ -30,7 +30,7 @@ let
     in
     if from == [ ] then arguments.fail "mergeImages" "the list is empty: write [ image … ]."
     else runBuilder {
-      name = "docker-images.tar";
+      name = "merge-docker-images"; # as nixpkgs calls it
       verb = "archive";
       near = true;
       forget = true;

@@ -139,14 +139,18 @@ let
 
   packages = mapAttrs package table;
 
+  helpers = import ./helpers.nix { inherit packages system; };
   hostPlatform = { inherit system; isLinux = true; go.GOARCH = platform.arch; };
 
   # What overlays find as `final` and `prev`
   final = foldl' (prev: overlay: prev // overlay final prev) set overlays;
-  set = packages // import ./helpers.nix { inherit packages system; } // {
+  set = packages // helpers // {
     inherit system;
     bashInteractive = packages.bash;
-    stdenv = { inherit hostPlatform; buildPlatform = hostPlatform; inherit (hostPlatform) isLinux; };
+    callPackage = f: args:
+      let function = if builtins.isPath f then import f else f; in
+      function (builtins.intersectAttrs (builtins.functionArgs function) final // args);
+    stdenv = { inherit (helpers) mkDerivation; inherit hostPlatform; buildPlatform = hostPlatform; inherit (hostPlatform) isLinux; };
     # For ./dev: what to download, what to build, and what to remember
     hostpkgs = { inherit packages release; debs = table; memory = { inherit key; packages = mapAttrs (_: remember) packages; }; };
   };

@@ -29,11 +29,17 @@ let
   lib = {
     inherit (builtins) concatStringsSep;
     concatMapStringsSep = sep: f: list: concatStringsSep sep (map f list);
+    concatMapStrings = lib.concatMapStringsSep "";
+    escapeShellArgs = lib.concatMapStringsSep " " lib.escapeShellArg;
     escapeShellArg = arg: "'${builtins.replaceStrings [ "'" ] [ "'\\''" ] (toString arg)}'";
+    getBin = pkg: pkg.bin or pkg;
     getExe = pkg: lib.getExe' pkg (pkg.meta.mainProgram or (throw "lib.getExe: ${pkg.name} has no meta.mainProgram"));
     getExe' = pkg: program: "${pkg}/bin/${program}";
     makeBinPath = pkgs: concatStringsSep ":" (map (pkg: "${pkg}/bin") (filter (pkg: pkg != null) pkgs));
+    makeOverridable = f: args: f args // { override = new: lib.makeOverridable f (args // (if builtins.isFunction new then new args else new)); };
+    mapAttrsToList = f: set: map (name: f name set.${name}) (builtins.attrNames set);
     optional = condition: value: lib.optionals condition [ value ];
+    optionalAttrs = condition: set: if condition then set else { };
     optionals = condition: list: if condition then list else [ ];
     optionalString = condition: string: if condition then string else "";
   };
@@ -97,6 +103,22 @@ rec {
         ++ [ "" text "" ]
       );
     };
+
+  # linkFarm name [ { name, path } ]: links by their paths
+  linkFarm = name: entries:
+    run name { } (''mkdir $out
+    '' + lib.concatMapStrings (entry: ''
+      mkdir -p "$(dirname $out/${lib.escapeShellArg entry.name})"
+      ln -s ${lib.escapeShellArg "${entry.path}"} $out/${lib.escapeShellArg entry.name}
+    '') entries);
+
+  # stdenv.mkDerivation { name or pname and version, src, buildPhase, installPhase }, without any of the phases of its own
+  mkDerivation = args:
+    run (nameOf args) (removeAttrs args [ "name" ]) ''
+      if [ -n "''${src-}" ]; then cp -r "$src" source; chmod -R u+w source; cd source; fi
+      eval "''${buildPhase-}"
+      eval "''${installPhase-}"
+    '' // lib.optionalAttrs (args ? pname) { inherit (args) pname version; };
 
   # symlinkJoin { name, paths, postBuild ? "" }: directories of links to the files of all paths; the first path that has a file wins
   symlinkJoin = args: joinPaths args { };

@@ -57,7 +57,7 @@ OURS = {
     *(
         "docker-image-other.tar",
         "docker-image-merged.tar",
-        "docker-images.tar",
+        "merge-docker-images",
         "dockertools-py-builder",
         "dockertools-py",
     ),
