@@ -63,6 +63,29 @@ build {
 }
 """
 
+# No Debian, no base, and no tools of an image but bash and coreutils.
+SERVICE = r"""
+build {
+  name = "scripts-service"; tag = "1"; compressor = "none";
+  contents = [ bash coreutils ];
+  runAsRoot = ''
+    ${shadowSetup}
+    groupadd --gid 999 app
+    useradd --uid 999 --gid app --create-home --shell /bin/bash app
+    install -d -o app -g app -m 750 /var/lib/app
+    mkdir -m 1777 /var/tmp
+  '';
+  config = {
+    User = "app"; Env = [ "PATH=/bin" ];
+    Cmd = [ "/bin/bash" "-c" "id -un; touch ~/x /var/lib/app/y; cd ~; pwd; stat -c '%a %U:%G %n' /var/lib/app /var/tmp ~/x" ];
+  };
+}
+"""
+
+
+OTHERS = tuple(name for name in ENGINES if name not in ("docker", "podman"))
+with_engine = pytest.mark.parametrize("engine", engine_parameters(without=OTHERS), indirect=True)
+
 
 @pytest.fixture(scope="session")
 def deb(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -96,7 +119,7 @@ def deb(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def built(nix: Nix, deb: Path) -> Outputs:
     look = LOOK.strip().replace("''", "''''").replace("${", "''${").replace("\n", "\n    ")
     image = IMAGE.replace("LOOK", look).replace("TAR", str(Bases().debian())).replace("DEB", str(deb))
-    paths = evaluate(nix, {"image": image, "check": f"({image}).scriptCheck"})
+    paths = evaluate(nix, {"image": image, "check": f"({image}).scriptCheck", "service": SERVICE})
     nix.run("nix-store", "--realise", "--keep-going", *sorted({path for path, _ in paths.values()}), check=False)
     return Outputs(paths)
 
@@ -105,9 +128,7 @@ def test_they_make_the_same_twice(built: Outputs) -> None:
     assert built["check"].read_text().startswith("two runs made layer ")
 
 
-@pytest.mark.parametrize(
-    "engine", engine_parameters(without=tuple(n for n in ENGINES if n not in ("docker", "podman"))), indirect=True
-)
+@with_engine
 def test_a_container_sees_what_the_script_saw(empty_engine: Engine, built: Outputs) -> None:
     [reference] = empty_engine.load(built["image"])
     looked = empty_engine.run(reference, ["/bin/cat", "/looked"])
@@ -126,3 +147,11 @@ def test_a_container_sees_what_the_script_saw(empty_engine: Engine, built: Outpu
     ):
         assert line in looked
     assert "rw-r--r-- 1500:1500 alice 0,0 1 5\n" in looked  # 1500 and a newline: so it knew who it was
+
+
+@with_engine
+def test_a_service_runs_as_the_user_that_was_added(empty_engine: Engine, built: Outputs) -> None:
+    [reference] = empty_engine.load(built["service"])
+    assert empty_engine.run(reference) == (
+        "app\n/home/app\n750 app:app /var/lib/app\n1777 root:root /var/tmp\n644 app:app /home/app/x\n"
+    )

@@ -75,7 +75,7 @@ IMAGES = {
         for path in /nix/store/x /nix/store/*-bash-*/x /etc/passwd $out/x /bin/x; do
           if (echo > $path) 2>/dev/null; then echo "written: $path"; fi
         done > tried
-        touch $TMPDIR/beside
+        touch $TMPDIR/beside /tmp/beside
       '';
     }""",
     "refers": r"""plain { contents = [ bash ]; runAsRoot = "mkdir /opt; ln -s ${hello}/bin/hello /opt/hello"; }""",
