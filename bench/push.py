@@ -1,9 +1,10 @@
-"""Measures pushing to a registry on loopback against skopeo, in one run: a fresh registry, and one that has everything.
+"""Measures pushing to a registry on loopback against skopeo, in one run, and writes bench/PUSH.md.
 
 bench/push.py [small|middle|big] [--times N]
 """
 
 import argparse
+import json
 import os
 import re
 import shutil
@@ -24,6 +25,17 @@ _CACHE = "/var/lib/containers/cache"
 # Of root skopeo keeps there what it pushed, whatever HOME is: each run gets an empty one, and the user's stays.
 _HIDDEN = f'mkdir -p {_CACHE} && mount -t tmpfs tmpfs {_CACHE} && exec "$@"'
 WITHOUT_CACHE = ["unshare", "--mount", "sh", "-c", _HIDDEN, "sh"] if os.geteuid() == 0 else []
+
+BARS = (
+    ("fresh registry, layers that are stored compressed", "fresh, stored layers", "skopeo fresh, stored layers", 1),
+    (
+        "fresh registry, layers to be made and compressed",
+        "fresh, from the description",
+        "skopeo fresh, docker archive",
+        None,
+    ),
+    ("nothing changed, fresh machine", "nothing changed, fresh machine", "skopeo again, without its cache", 10),
+)
 
 
 @contextmanager
@@ -113,18 +125,45 @@ def main() -> None:
             case.costs.clear()
         alternate(there, options.times)
         measured = {case.name: case for case in (*fresh, *there)}
-    print(f"{os.cpu_count()} cores, docker-registry on loopback, image {options.data}; medians of {options.times}\n")
-    print("| process | wall s | CPU s | peak MB |\n|---|---:|---:|---:|")
-    for case in measured.values():
-        print(f"| {case.name} | {case.median('wall'):.2f} | {case.median('cpu'):.2f} | {case.median('memory'):.0f} |")
-    print()
-    for ours, theirs in (
-        ("fresh, stored layers", "skopeo fresh, stored layers"),
-        ("fresh, from the description", "skopeo fresh, docker archive"),
-        ("nothing changed, fresh machine", "skopeo again, without its cache"),
-    ):
+        size = sizes(host)
+    (HERE / "PUSH.md").write_text("\n".join(results(options.data, measured, size)) + "\n")
+    print(HERE / "PUSH.md")
+
+
+def sizes(host: str) -> dict[str, int]:
+    """Bytes of the compressed layers that each has sent."""
+    found = {}
+    for name in ("ours", "theirs"):
+        command = ["skopeo", "inspect", "--raw", "--tls-verify=false", f"docker://{host}/team/{name}:1"]
+        manifest = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+        found[name] = sum(layer["size"] for layer in manifest["layers"])
+    return found
+
+
+def results(data: str, measured: dict[str, Case], size: dict[str, int]) -> Iterator[str]:
+    """PUSH.md, line by line."""
+    versions = [
+        subprocess.run(command, check=True, capture_output=True, text=True).stdout.split("\n")[0]
+        for command in (["skopeo", "--version"], ["docker-registry", "--version"])
+    ]
+    yield "# Results of pushing\n"
+    yield f"Written by `bench/push.py {data}`: medians of whole processes, run in turns, into docker-registry on loopback."
+    yield f"Each begins without a cache. {os.cpu_count()} cores, {', '.join(versions)}.\n"
+    yield "| what | bar | measured |\n|---|---|---|"
+    for text, ours, theirs, limit in BARS:
         ratio = measured[theirs].median("wall") / measured[ours].median("wall")
-        print(f"{ours}: {ratio:.1f} times as fast as {theirs.removeprefix('skopeo ')} by skopeo")
+        missed = "" if ratio >= (limit or 0) else " **(missed)**"
+        yield f"| {text} | {f'{limit} times as fast' if limit else ''} | {ratio:.1f} times as fast{missed} |"
+    seconds = measured["nothing changed, fresh machine"].median("wall")
+    yield f"| nothing changed, fresh machine | under 0.4 s | {seconds:.2f} s{'' if seconds < 0.4 else ' **(missed)**'} |\n"
+    yield "| process | wall s | CPU s | peak MB | runs |\n|---|---:|---:|---:|---:|"
+    for case in measured.values():
+        figures = (
+            f"{case.median('wall'):.2f} | {case.median('cpu'):.2f} | {case.median('memory'):.0f} | {len(case.costs)}"
+        )
+        yield f"| {'' if 'skopeo' in case.name else '**'}{case.name}{'' if 'skopeo' in case.name else '**'} | {figures} |"
+    ours, theirs = (size[name] / 1e6 for name in ("ours", "theirs"))
+    yield f"\nThe layers made from the description have {ours:.1f} MB, those that skopeo made {theirs:.1f} MB."
 
 
 main()

@@ -36,6 +36,7 @@ from dockertools_py.registry.relay import Relay
 from dockertools_py.registry.remote import RemoteImage
 from dockertools_py.registry.session import Session
 from dockertools_py.registry.together import together
+from dockertools_py.registry.watching import label_of
 
 REGISTRY = ("docker://", "http://", "https://")
 LAYOUT, ARCHIVE = "oci:", "archive:"
@@ -143,7 +144,7 @@ def _to_path(options: argparse.Namespace, source: Source, transfers: Transfers) 
 
 def _fetch(blob: Descriptor, content: Content, folder: Path, transfers: Transfers) -> Blob:
     """A blob at hand, compared with its digest."""
-    label = f"layer {blob.digest.hex[:12]}"
+    label = label_of(blob)
     transfers.begun(label, blob.size)
     moved = partial(transfers.moved, label)
     if isinstance(content, FileRange):

@@ -308,7 +308,9 @@ def _what_it_is(reader: Reader) -> str:
             "no image, but a root file system (it has " + ", ".join(map(shown, tops[:6])) + "): pass it as addTarball"
         )
     if "repositories" in names:
-        return "no image that is read here: Docker before 1.10 wrote it, without manifest.json; load it and save it again"
+        return (
+            "no image that is read here: Docker before 1.10 wrote it, without manifest.json; load it and save it again"
+        )
     if not names:
         return "no image: it is empty"
     return "no image: neither manifest.json nor index.json in it, but " + ", ".join(map(shown, tops[:6]))

@@ -13,7 +13,7 @@ from dockertools_py.model.descriptor import Descriptor
 from dockertools_py.model.digest import Digest
 from dockertools_py.model.index import Index
 from dockertools_py.model.manifest import Manifest
-from dockertools_py.model.media_type import DOCKER_CONFIG, OCI_CONFIG, OCI_INDEX, OCI_MANIFEST
+from dockertools_py.model.media_type import OCI_CONFIG, OCI_INDEX, OCI_MANIFEST
 from dockertools_py.model.platform import Platform
 from dockertools_py.pack.image import Image
 from dockertools_py.registry.content import Bytes, Content
@@ -25,9 +25,7 @@ from dockertools_py.registry.pusher import Pusher
 from dockertools_py.registry.relay import Relay
 from dockertools_py.registry.remote import RemoteImage
 from dockertools_py.registry.together import together
-from dockertools_py.registry.watching import Watcher
-
-_CONFIGS = (OCI_CONFIG, DOCKER_CONFIG)
+from dockertools_py.registry.watching import Watcher, label_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +161,7 @@ def push_blob(
     watcher: Watcher,
 ) -> None:
     """Send a blob, unless it is there or can be mounted from one of `sources`."""
-    label = f"{'config' if blob.media_type in _CONFIGS else 'layer'} {blob.digest.hex[:12]}"
+    label = label_of(blob)
     if pusher.has(blob):
         watcher.skipped(label, blob.digest, blob.size, "there")
         return

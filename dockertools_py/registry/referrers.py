@@ -16,7 +16,7 @@ from dockertools_py.model.descriptor import Descriptor
 from dockertools_py.model.digest import Digest
 from dockertools_py.model.index import MAX_MANIFESTS_READ
 from dockertools_py.model.manifest import Manifest
-from dockertools_py.model.media_type import OCI_INDEX
+from dockertools_py.model.media_type import OCI_EMPTY, OCI_INDEX
 from dockertools_py.registry.content import Bytes, Content
 from dockertools_py.registry.pusher import Pusher
 from dockertools_py.registry.pushing import push_blob
@@ -25,7 +25,6 @@ from dockertools_py.registry.together import together
 from dockertools_py.registry.watching import Watcher
 
 EMPTY = b"{}"
-EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
 TITLE = "org.opencontainers.image.title"
 """The annotation for the name of a file."""
 _ATTEMPTS = 5
@@ -42,7 +41,7 @@ class Artifact:
 
     def manifest(self) -> Manifest:
         """The manifest that names the image and the files."""
-        config = Descriptor(EMPTY_TYPE, Digest.of(EMPTY), len(EMPTY))
+        config = Descriptor(OCI_EMPTY, Digest.of(EMPTY), len(EMPTY))
         plain = Descriptor(self.subject.media_type, self.subject.digest, self.subject.size)
         files = tuple(descriptor for descriptor, _ in self.files)
         return Manifest(config, files, self.annotations, artifact_type=self.artifact_type, subject=plain)

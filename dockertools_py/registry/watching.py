@@ -2,7 +2,16 @@
 
 from typing import Protocol
 
+from dockertools_py.model.descriptor import Descriptor
 from dockertools_py.model.digest import Digest
+from dockertools_py.model.media_type import DOCKER_CONFIG, OCI_CONFIG, OCI_EMPTY
+
+_CONFIGS = (OCI_CONFIG, DOCKER_CONFIG, OCI_EMPTY)
+
+
+def label_of(blob: Descriptor) -> str:
+    """What a blob is called of which nothing but its descriptor is known."""
+    return f"{'config' if blob.media_type in _CONFIGS else 'layer'} {blob.digest.hex[:12]}"
 
 
 class Watcher(Protocol):
