@@ -15,6 +15,8 @@ from dockertools_py.model import canonical_json
 from dockertools_py.pack.verified import Buffer
 
 CONNECT_TIMEOUT = 10.0
+SSH_SECONDS = 5.0
+"""For ssh to end when its standard input has."""
 ANSWER_TIMEOUT = 120.0
 """Seconds without a byte of an answer to a question. What follows an upload may take an engine any time."""
 MAX_ANSWER = canonical_json.MAX_JSON_BYTES
@@ -220,7 +222,11 @@ class _Connection(http.client.HTTPConnection):
         """Close it; a program that carried it ends with it."""
         super().close()
         if self._ssh:
-            self._ssh.wait()
+            try:
+                self._ssh.wait(SSH_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._ssh.kill()
+                self._ssh.wait()
             self._ssh = None
 
 

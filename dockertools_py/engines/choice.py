@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from dockertools_py.engines.api import Api
 from dockertools_py.engines.docker import Docker
-from dockertools_py.engines.endpoint import Endpoint, from_environment, of_context
+from dockertools_py.engines.endpoint import Endpoint, from_environment, of_context, tls_of
 from dockertools_py.engines.engine import Engine, Unreachable
 from dockertools_py.engines.record import Record
 from dockertools_py.errors import DockertoolsError, shown
@@ -52,7 +52,8 @@ def choose(choice: Choice, environment: Mapping[str, str]) -> list[Engine]:
         case ("kind", cluster):
             return _nodes(cluster or "kind", choice)
         case ("unix" | "tcp" | "ssh", _):
-            return [_docker(Endpoint.parse(choice.to, "--to"), environment, ("docker", "--host", choice.to))]
+            endpoint = Endpoint.parse(choice.to, "--to", tls_of(environment))
+            return [_docker(endpoint, environment, ("docker", "--host", choice.to))]
     raise DockertoolsError(f"--to: {shown(choice.to)} is no engine: write {FORMS}")
 
 

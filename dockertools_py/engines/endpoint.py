@@ -75,7 +75,7 @@ def from_environment(environment: Mapping[str, str]) -> tuple[Endpoint, bool]:
     DOCKER_HOST counts before DOCKER_CONTEXT, and that before the current context of docker's config.
     """
     if host := environment.get("DOCKER_HOST"):
-        return Endpoint.parse(host, "DOCKER_HOST", _tls(environment)), True
+        return Endpoint.parse(host, "DOCKER_HOST", tls_of(environment)), True
     name = environment.get("DOCKER_CONTEXT") or _config(environment).get("currentContext")
     if name and name != "default":
         return of_context(str(name), environment), True
@@ -85,7 +85,7 @@ def from_environment(environment: Mapping[str, str]) -> tuple[Endpoint, bool]:
 def of_context(name: str, environment: Mapping[str, str]) -> Endpoint:
     """The endpoint of a docker context. Raises DockertoolsError when there is none of that name, or it is odd."""
     if name == "default":
-        return Endpoint.parse(environment.get("DOCKER_HOST") or DEFAULT_SOCKET, "DOCKER_HOST", _tls(environment))
+        return Endpoint.parse(environment.get("DOCKER_HOST") or DEFAULT_SOCKET, "DOCKER_HOST", tls_of(environment))
     # docker keeps each context in a folder named by the digest of its name.
     folder, key = _config_folder(environment) / "contexts", hashlib.sha256(name.encode()).hexdigest()
     meta = folder / "meta" / key / "meta.json"
@@ -102,7 +102,8 @@ def of_context(name: str, environment: Mapping[str, str]) -> Endpoint:
     return Endpoint.parse(host, what, Tls.in_folder(files, verify=verify) if files.is_dir() or not verify else None)
 
 
-def _tls(environment: Mapping[str, str]) -> Tls | None:
+def tls_of(environment: Mapping[str, str]) -> Tls | None:
+    """What DOCKER_TLS_VERIFY, DOCKER_TLS and DOCKER_CERT_PATH say of `tcp://`, or docker's folder in the place of the last."""
     verify = bool(environment.get("DOCKER_TLS_VERIFY"))
     if not verify and not environment.get("DOCKER_TLS"):
         return None

@@ -111,6 +111,20 @@ def test_a_base_is_shared_between_images(loading: Loader, versions: Versions, ho
         assert loading.engine.run(event["references"][0]) == "b\n"
 
 
+@pytest.mark.parametrize(("engine", "how"), cases("docker", "podman"), indirect=True)
+def test_a_name_moves_and_what_it_left_is_pruned(loading: Loader, versions: Versions, tmp_path: Path) -> None:
+    busybox, data = versions.busybox(), versions.layer({"data": os.urandom(2_000_000)})
+    sent = []
+    for number in range(3):
+        image = versions.image(busybox, data, versions.layer({"text": f"{number}\n".encode()}))
+        event = loading.load(image, "-t", "app:1").loaded()
+        sent.append(event["layersSent"])
+        loading.engine.namespace.run([*client_of(loading.engine), "image", "prune", "--force"])
+        assert loading.engine.run(event["references"][0]) == f"{number}\n"
+    assert sent == [3, 1, 1]
+    check_whole(loading.engine, event["references"][0], tmp_path)
+
+
 @every
 def test_what_was_removed_is_sent_again(loading: Loader, versions: Versions, how: str) -> None:
     image = versions.image(versions.busybox(), versions.layer({"text": b"again\n"}))

@@ -155,6 +155,16 @@ def test_tls_by_environment(tls_server: int, certificates: Path) -> None:
     assert status(from_environment(environment)[0]) == 200
 
 
+def test_tls_of_an_address_on_the_command_line(
+    tls_server: int, certificates: Path, tmp_path: Path
+) -> None:
+    environment = {"DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": str(certificates), "HOME": str(tmp_path)}
+    (engine,) = choose(Choice(f"tcp://127.0.0.1:{tls_server}"), environment)
+    assert isinstance(engine, Docker)
+    assert engine._api.get("/info").status == 200
+    engine._api.close()
+
+
 def test_tls_by_context(tls_server: int, certificates: Path, tmp_path: Path) -> None:
     files = context(tmp_path, "far", {"Host": f"tcp://127.0.0.1:{tls_server}"})
     files.parent.mkdir(parents=True)

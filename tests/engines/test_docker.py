@@ -8,12 +8,14 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from dockertools_py.engines.api import MAX_ANSWER, Api
 from dockertools_py.engines.docker import Docker
 from dockertools_py.engines.endpoint import Endpoint
+from dockertools_py.engines.engine import Wanted
 from dockertools_py.engines.record import Record
 from dockertools_py.errors import DockertoolsError
 from dockertools_py.model.digest import Digest
@@ -226,6 +228,46 @@ def test_many_images_are_not_all_asked_for(daemon: tuple[State, Docker], tmp_pat
     assert load(again(docker, tmp_path), wanted(image(base, layer(tmp_path, "new")), "app:new")).sent == {"new"}
     # Its name; the list; maybe the store; the image of the same name; the upload; what came of it.
     assert len(state.requests) <= 7
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_happens_an_image_is_whole_and_no_layer_too_many_is_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, seed: int
+) -> None:
+    random = Random(seed)
+    monkeypatch.setattr("dockertools_py.engines.docker.WORTH_ASKING", 0)
+    layers = [layer(tmp_path, f"layer{number}", 100) for number in range(6)]
+    with fake_docker(tmp_path, kind) as (state, url):
+        for step in range(25):
+            if state.names and random.random() < 0.3:
+                state.remove(random.choice(sorted(state.names)))
+            stack = random.choices(layers, k=random.randint(0, 5))
+            made = wanted(image(*stack), f"app{random.randint(0, 3)}:{random.randint(0, 2)}")
+            expected = set() if image_is_there(state, made) else missing(state, made)
+            told = load(engine(url, tmp_path), made)
+            assert (told.sent, told.again) == (expected, []), f"step {step}"
+            assert only_whole(state)
+            assert state.names[made.references[0].normalised()] in (str(made.image_id), str(made.manifest))
+
+
+def image_is_there(state: State, made: Wanted) -> bool:
+    return str(made.image_id) in state.images or str(made.manifest) in state.images
+
+
+def missing(state: State, made: Wanted) -> set[str]:
+    """The names of the layers without which the daemon could not have the image."""
+    stack = list(map(str, made.diff_ids))
+    if state.kind.by == "chain":
+        depth = max((common(stack, held.diff_ids) for held in state.images.values()), default=0)
+        needed = set(stack[depth:])
+    else:
+        needed = set(stack) - {blob for held in state.images.values() for blob in held.blobs}
+    return {layer.created_by.partition(": ")[2] for layer in made.layers if str(layer.diff_id) in needed}
+
+
+def common(one: list[str], other: list[str]) -> int:
+    return next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
 
 
 # --- what a daemon may say -------------------------------------------------------------------------------------------
