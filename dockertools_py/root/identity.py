@@ -45,6 +45,10 @@ class Ids(NamedTuple):
         """setresuid, setresgid."""
         known = (UNCHANGED, *self[:3])
         _permit(privileged or all(new in known for new in (real, effective, saved)))
+        # Where nothing is new (as of Linux 6.3), the file system id stays as it is too.
+        same_effective = effective == UNCHANGED or effective == self.effective == self.files
+        if same_effective and real in (UNCHANGED, self.real) and saved in (UNCHANGED, self.saved):
+            return self
         real = self.real if real == UNCHANGED else real
         effective = self.effective if effective == UNCHANGED else effective
         return Ids(real, effective, self.saved if saved == UNCHANGED else saved, effective)

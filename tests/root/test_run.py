@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.root.trees import SOMEBODY, Ran, give_away, make_tree, run_ours
+from tests.root.looking import Ran
+from tests.root.trees import SOMEBODY, give_away, make_tree, run_ours
 
 
 @pytest.fixture

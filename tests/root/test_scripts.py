@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from tests.root.looking import Ran, differences, look
 from tests.root.scripts import SCRIPTS
-from tests.root.trees import Ran, differences, give_away, look, make_tree, run_ours, run_real, scratch
+from tests.root.trees import give_away, make_tree, run_ours, run_real, scratch
 
 INTERPRETERS_THAT_READ = ("/fileops",)
 

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.root.looking import Ran, differences, look
 from tests.root.sequences import sequences
-from tests.root.trees import Ran, differences, give_away, look, make_tree, run_ours, run_real
+from tests.root.trees import give_away, make_tree, run_ours, run_real
 
 SEQUENCES, BATCHES = 300, 3
 COMMAND = ("/bin/sh", "-c", "mkdir /w && cd /w && exec /fileops < /operations")

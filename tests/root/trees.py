@@ -1,21 +1,19 @@
-"""Trees in which scripts run, as root of ours and as real root in a chroot, and how what they made is compared."""
+"""Trees in which scripts run, as root of ours and as real root in a chroot."""
 
-import hashlib
 import json
 import os
 import shutil
-import stat
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dockertools_py.root.table import FileId, file_id
+from dockertools_py.root.table import FileId
 from tests.conftest import CHECKOUT
+from tests.root.looking import Ran
 
 SOMEBODY = 61234
 """A user without any right, who is nobody else: Nix ends all processes of its build users when a build ends."""
@@ -23,8 +21,6 @@ ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LC_ALL
 HOST = ("/usr",)
 """What trees have of the host, read-only: programs and libraries."""
 MERGED = ("bin", "sbin", "lib", "lib64")
-DEVICE_FLAGS = {"3": stat.S_IFCHR, "4": stat.S_IFBLK}
-MOUNTS = ("proc", "dev", "usr")
 TIMEOUT = 120
 HERE = Path(__file__).parent
 
@@ -39,17 +35,6 @@ umask 022
 top=$1; shift
 exec env -i "$@" </dev/null
 """
-
-
-@dataclass
-class Ran:
-    """What came of a run: exit code or error, both outputs together, and what was recorded."""
-
-    code: int | None
-    output: str
-    error: str | None = None
-    records: dict[FileId, Any] | None = None
-    """By file; None of real root, who needs none."""
 
 
 @contextmanager
@@ -122,52 +107,3 @@ def run_real(top: Path, command: Sequence[str]) -> Ran:
     )  # fmt: skip
     code = done.returncode
     return Ran(code, done.stdout)
-
-
-def look(top: Path, ran: Ran) -> dict[str, tuple[Any, ...]]:
-    """All of a tree: by path the kind, mode, owner, device, capability, content and the other names of the file."""
-    found: dict[str, os.stat_result] = {}
-    names: dict[int, list[str]] = {}
-    for folder, folders, files in os.walk(top):
-        if folder == str(top):
-            folders[:] = [name for name in folders if name not in MOUNTS]
-        for name in folders + files:
-            path = os.path.relpath(os.path.join(folder, name), top)
-            found[path] = os.lstat(top / path)
-            names.setdefault(found[path].st_ino, []).append(path)
-    return {
-        path: (*_entry(top / path, status, ran), tuple(sorted(names[status.st_ino])))
-        for path, status in found.items()
-    }
-
-
-def differences(real: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
-    """What is not equal, for a message."""
-    return "\n".join(
-        f"{name}: real {real.get(name)}\n{' ' * len(name)}  ours {ours.get(name)}"
-        for name in sorted({*real, *ours})
-        if real.get(name) != ours.get(name)
-    )
-
-
-def _entry(path: Path, status: os.stat_result, ran: Ran) -> tuple[Any, ...]:
-    kind, mode, owner = stat.S_IFMT(status.st_mode), stat.S_IMODE(status.st_mode), (status.st_uid, status.st_gid)
-    device = (os.major(status.st_rdev), os.minor(status.st_rdev)) if kind in (stat.S_IFCHR, stat.S_IFBLK) else (0, 0)
-    xattrs = os.listxattr(path, follow_symlinks=False)
-    capability = "".join(os.getxattr(path, name, follow_symlinks=False).hex() for name in xattrs)
-    if ran.records is not None:
-        assert owner == (SOMEBODY, SOMEBODY), f"{path} belongs to {owner}"
-        assert not xattrs
-        owner = (0, 0)
-        record = ran.records.get(file_id(path))
-        if record is not None:
-            uid, gid, mode, flag, recorded_device, recorded_xattrs = record
-            owner, capability = (uid, gid), "".join(value for _, value in recorded_xattrs)
-            if flag in DEVICE_FLAGS:
-                kind, device = DEVICE_FLAGS[flag], tuple(recorded_device)
-    content = ""
-    if kind == stat.S_IFLNK:
-        content = os.readlink(path)
-    elif kind == stat.S_IFREG:
-        content = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-    return kind, mode, owner, device, capability, content
