@@ -7,4 +7,7 @@ in
 
   # … and one archive that holds two images.
   bundle = set.dockerTools.mergeImages [ set.hello set.bash ];
+
+  # … and a folder with those of nixpkgs' functions.
+  dropin = import ./dropin.nix set;
 }

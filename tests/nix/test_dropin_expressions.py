@@ -83,9 +83,7 @@ def built(nix: Nix, tmp_path_factory: pytest.TempPathFactory) -> Outputs:
         found = file: let drv = called (import file); in [ drv.drvPath drv.outPath ];
       in
     """
-        + "{ "
-        + " ".join(f'"{file.stem}" = found {file};' for file in EXPRESSIONS)
-        + " }"
+        "{ " + " ".join(f'"{file.stem}" = found {file};' for file in EXPRESSIONS) + " }"
     )
     command = [
         "nix-instantiate",
