@@ -1,0 +1,175 @@
+"""Other releases of Nix, Python and Debian than this machine's: what of the project is tried on them, and a table of it.
+
+./dev matrix [WORD...]: only the steps that have one of these words in their line
+
+What ./dev test runs on this machine's own Nix and Python is not repeated. Two trees are worked on at a time.
+"""
+
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from tests.matrix.tree import CACHE, CHECKOUT, INSIDE, Failed, Tree, run
+from tests.oracle.programs import pythons
+
+UNIT_TESTS = [f"tests/{part}" for part in ("model", "pack", "formats", "store", "registry", "commands")]
+UNIT_TESTS.append("--ignore=tests/store/test_scale.py")  # which takes longer than all others
+EVALUATION = ["tests/nix/test_evaluation.py", "tests/nix/test_hydra.py", "tests/nix/test_inheritConfig.py"]
+FLAKES = ["tests/nix/test_flake.py"]
+SHARED_PACKAGES = "/usr/lib/python3/dist-packages"
+"""Where Debian's pytest is; it is Python alone, so another Python runs it too."""
+
+
+@dataclass
+class Step:
+    """A row of the table. `do` returns what to say of it; nothing of the same lane goes on when a `base` fails."""
+
+    place: str
+    what: str
+    do: Callable[[], str]
+    base: bool = False
+    result: str = "not run"
+    seconds: float = 0.0
+
+    @property
+    def is_good(self) -> bool:
+        """Whether it ran to its end."""
+        return not self.result.startswith(("not run", "FAILED"))
+
+    def run(self) -> None:
+        """Once, with a line on standard error."""
+        started = time.monotonic()
+        try:
+            self.result = self.do()
+        except (Failed, OSError, subprocess.TimeoutExpired) as error:
+            self.result = "FAILED"
+            print(f"\n{self.place}: {self.what}: {error}\n", file=sys.stderr)
+        self.seconds = time.monotonic() - started
+        print(f"  {self.place}: {self.what}: {self.result} ({self.seconds:.1f} s)", file=sys.stderr, flush=True)
+
+
+def passed(report: str) -> str:
+    """The last line of pytest's report. Raises Failed where nothing passed."""
+    (*_, last) = report.strip().splitlines() or [""]
+    counts = {word: int(number) for number, word in re.findall(r"(\d+) (passed|failed|skipped|error)", last)}
+    if not counts.get("passed") or counts.get("failed") or counts.get("error"):
+        raise Failed(report[-6000:])
+    return ", ".join(f"{number} {word}" for word, number in counts.items())
+
+
+def tree_steps(tree: Tree, *, demo: bool, debs: Path | None) -> Iterator[Step]:
+    """What is tried in a tree. `debs`: the packages to make the set of, where the suite's own are not known to it."""
+    pytest = ["python3", "-m", "pytest", "-q", "--tb=short", "-n", "2", "--dist", "loadgroup"]
+
+    def step(what: str, do: Callable[[], str], base: bool = False) -> Step:
+        return Step(tree.suite, what, do, base)
+
+    def make() -> str:
+        tree.make()
+        versions = tree.enter(["sh", "-c", "nix --version; python3 --version"])
+        nix, python = re.findall(r"\d+[.]\d+[.]\d+", versions)
+        return f"Nix {nix}, Python {python}"
+
+    def setup() -> str:
+        if debs:
+            to = tree.root / INSIDE / ".cache/debs/13"
+            subprocess.run(["mkdir", "-p", to.parent], check=True)
+            subprocess.run(["cp", "-r", "--no-target-directory", "--update", debs, to], check=True)
+        tree.enter(["./dev", "setup"])
+        return "good"
+
+    def image() -> str:
+        build = ["nix-build", "--no-out-link", "-A", "bash-python"]
+        path = tree.enter(build).strip()
+        tree.enter([*build, "--check"])
+        report = tree.enter(["python3", "-m", "dockertools_py", "validate", path])
+        if not report.endswith(" 0 mismatches\n"):
+            raise Failed(report)
+        return report.partition(": ")[2].strip()
+
+    yield step("debootstrap, and this checkout in it", make, base=True)
+    yield step("./dev setup", setup, base=True)
+    yield step("bash-python built twice, and validated", image)
+    yield step("evaluation: plain, pure, restricted; Hydra", lambda: passed(tree.enter([*pytest, *EVALUATION])))
+    yield step("flakes: show, build, check, run, eval", lambda: passed(tree.enter([*pytest, *FLAKES])))
+    if demo:
+        yield step("./dev demo", lambda: demonstrated(tree.enter(["./dev", "demo"])))
+    yield step("unit tests", lambda: passed(tree.enter([*pytest, *UNIT_TESTS])))
+
+
+def demonstrated(output: str) -> str:
+    """What the demo's container said. Raises Failed where it said nothing."""
+    found = re.search(r"^Python \S+ with OpenSSL \S+", output, re.MULTILINE)
+    if not found:
+        raise Failed(output)
+    return found[0]
+
+
+def host_steps(place: str, elsewhere: set[str]) -> Iterator[Step]:
+    """The demo on this machine, and the unit tests on every further Python that it has."""
+    yield Step(place, "./dev demo", lambda: demonstrated(run(["./dev", "demo"])))
+    own = "{}.{}".format(*sys.version_info[:2])
+    for version, program in sorted(pythons().items()):
+        if version in {own, *elsewhere} or (CHECKOUT / ".cache") in Path(program).parents:
+            continue
+        yield Step(place, f"unit tests on Python {version}", partial(unit_tests, program, version))
+
+
+def unit_tests(program: str, version: str) -> str:
+    """Of a Python that has no pytest of its own: in an environment that finds Debian's, also where a test starts it again."""
+    folder = CACHE / f"python{version}"
+    run([program, "-m", "venv", "--clear", "--without-pip", str(folder)])
+    (folder / f"lib/python{version}/site-packages/debian.pth").write_text(f"{SHARED_PACKAGES}\n")
+    pytest = [str(folder / "bin/python"), "-B", "-m", "pytest", "-q", "--tb=short", "-n", "2", "-p", "no:cacheprovider"]
+    return passed(run([*pytest, *UNIT_TESTS]))
+
+
+def run_lane(steps: Sequence[Step], words: Sequence[str]) -> None:
+    """One after the other, those that are wanted."""
+    for step in steps:
+        if step.base or not words or any(word in f"{step.place} {step.what}" for word in words):
+            step.run()
+        if step.base and not step.is_good:
+            return
+
+
+def main(mirror: str, codename: str, words: Sequence[str]) -> int:
+    """Exit code 0 only when every step went well."""
+    other = "trixie" if codename == "bookworm" else "bookworm"
+    released, newest = Tree(other, mirror), Tree("sid", mirror)
+    known = released if other == "trixie" else None
+    debs = (known.root / INSIDE if known else CHECKOUT) / ".cache/debs/13"
+    lanes = [
+        [*tree_steps(released, demo=True, debs=None)],
+        [*tree_steps(newest, demo=False, debs=debs)],
+        [*host_steps(codename, {"3.13", "3.14"})],
+    ]
+    first = [*lanes[0][:2], lanes[1][0]]
+    started = time.monotonic()
+    with ThreadPoolExecutor(2) as pool:
+        # The package set of the newest is made of what the first one downloads.
+        list(pool.map(lambda lane: run_lane(lane, []), [first[:2], first[2:]]))
+        if all(step.is_good for step in first):
+            list(pool.map(lambda lane: run_lane(lane, words), [lanes[1][1:], lanes[0][2:], lanes[2]]))
+    print_table([step for lane in lanes for step in lane], time.monotonic() - started)
+    # With words, those that were not asked for may be missing; but something must have run.
+    counted = [step for lane in lanes for step in lane if not words or step.seconds]
+    return 0 if counted and all(step.is_good for step in counted) else 1
+
+
+def print_table(steps: Sequence[Step], seconds: float) -> None:
+    """What ran where, to standard output."""
+    for step in steps:
+        print(f"{step.place:<9} {step.what:<46} {step.result:<28} {step.seconds:6.1f} s")
+    good = sum(step.is_good for step in steps)
+    print(f"{good} of {len(steps)} steps went well, in {seconds / 60:.1f} minutes")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], sys.argv[2], sys.argv[3:]))
