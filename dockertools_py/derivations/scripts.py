@@ -11,6 +11,7 @@ unpacked: they are among these. Where a foreign base has a store of its own, bot
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from dockertools_py.derivations.attributes import Attributes
@@ -19,7 +20,7 @@ from dockertools_py.derivations.stored_layer import write_layer
 from dockertools_py.model.entry import Entry
 from dockertools_py.pack.flat import TOP
 from dockertools_py.pack.layer import PathsSource, RootSource
-from dockertools_py.pack.layer_content import is_place
+from dockertools_py.pack.layer_content import content_of
 from dockertools_py.pack.owners import Owners, with_owners
 from dockertools_py.pack.placing import place
 from dockertools_py.pack.tree import Node, Tree
@@ -56,12 +57,15 @@ def build(attributes: Attributes) -> None:
     if spec["owners"] is not None:
         owners = Owners.from_json(spec["owners"])
         found = with_owners(found, below.tree, owners, below, owner=source.owner, mtime=source.mtime)
-    layers = []
+    layers, content = [], content_of(found)
     if found:
         by = ", ".join(name for name in ORDER if spec["scripts"][name])
-        layers.append(write_layer(attributes.out / "layer.tar", tar_stream(found), (), by))
+        layer = write_layer(attributes.out / "layer.tar", tar_stream(found), (), by)
+        # In the store of a foreign base a script may have changed what nobody may take for the package any more.
+        changed = content.hidden | content.touched | content.store_paths.keys()
+        layers.append(replace(layer, hidden=tuple(sorted(changed))))
     write_layers(attributes.out, layers)
-    write_places(attributes.out, [filter(is_place, found)])
+    write_places(attributes.out, [content.places])
 
 
 def _apart(attributes: Attributes, source: RootSource, below: Tree) -> tuple[Entry, ...]:

@@ -25,6 +25,7 @@ from pathlib import Path
 from dockertools_py.errors import shown
 from dockertools_py.model.entry import ROOT, Entry, Kind, Owner
 from dockertools_py.pack.delta import delta
+from dockertools_py.pack.flat import TOP
 from dockertools_py.pack.tree import Node, Place, Tree
 from dockertools_py.root.table import Recorded, Table, file_id
 from dockertools_py.root.tree import OWNER_ENTERS, OWNER_READS, Content
@@ -82,9 +83,10 @@ class Diff:
         self._read(known)
 
     def layer(self, below: Tree, content: Content) -> tuple[Entry, ...]:
-        """The entries which lead from `below`, whose content is `content`, to what is on disk now; in order."""
+        """The entries which lead from `below`, whose content is `content`, to what is on disk now; in order, the top first."""
         found = delta(below, self.tree, lambda old, new: _same_content(content, old, new))
-        return tuple(self._readable(entry) for entry, _ in found.layer(self._mtime))
+        entries = (self._readable(entry) for entry, _ in found.layer(self._mtime))
+        return tuple(sorted(entries, key=lambda entry: b"" if entry.name == TOP else entry.name))
 
     def _read(self, known: Tree) -> None:
         folders = [_Folder(b"", self.tree.top, known.top)]

@@ -1,5 +1,6 @@
 """Scripts that run as root in an image's tree, in Nix's sandbox: what they see, what is left of them, and how they fail."""
 
+import json
 import tarfile
 
 import pytest
@@ -104,10 +105,12 @@ IMAGES = {
     "foreign-store": r"""plain {
       contents = [ hello ];
       addTarball = runCommand "foreign.tar" { } ''
-        own=top/nix/store/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-data; mkdir -p $own; echo own > $own/file
+        for own in aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-data bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb-gone; do
+          mkdir -p top/nix/store/$own; echo own > top/nix/store/$own/file
+        done
         tar --owner=0 --group=0 -C top -cf $out nix
       '';
-      runAsRoot = "cat /nix/store/a*-data/file > /seen; /bin/hello >> /seen; ls ${bash} >> /seen";
+      runAsRoot = "cat /nix/store/a*-data/file > /seen; /bin/hello >> /seen; ls ${bash} >> /seen; rm -r /nix/store/b*";
     }""",
     "owners": r"""plain {
       contents = [ bash ];
@@ -125,6 +128,9 @@ IMAGES = {
       '';
     }""",
 }  # fmt: skip
+
+
+IMAGES["foreign-store-described"] = f"({IMAGES['foreign-store']}).description"
 
 
 @pytest.fixture(scope="module")
@@ -258,7 +264,11 @@ def test_tars_are_below_too(built: Outputs) -> None:
 def test_a_store_of_a_foreign_base_is_seen_too(built: Outputs) -> None:
     image = open_image(built["foreign-store"])
     assert image.read("seen") == b"own\nHello, world!\nbin\nshare\n"
-    assert not [name for name in image.layers[-1].names if name.startswith("nix")]
+    # What it removed there is gone for children too.
+    gone = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb-gone"
+    assert [name for name in image.layers[-1].names if name.startswith("nix/store/")] == [f"nix/store/.wh.{gone}"]
+    described = json.loads((built["foreign-store-described"] / "image.json").read_text())["layers"]
+    assert described[-1]["hidden"] == [f"/nix/store/{gone}"]
 
 
 def test_owners_as_data_come_last(built: Outputs) -> None:
