@@ -7,15 +7,18 @@
 #   copyToRoot            packages whose files are copied to `/`
 #   contents              the older name of the same
 #   keepContentsDirlinks  false: a link to a directory in them becomes a directory of what is in it
+#   runAsRoot             a bash script that runs as root, with the base and what is copied as its `/`
 #   extraCommands         a bash script that runs in the tree of what is copied
 #   uid, gid              of what is at `/`; the store's is 0:0
+#   includeNixDB          whether the image has Nix's database of its store paths
 #   compressor            of the whole archive: "gz", "zstd" or "none"; the layers in it are plain
 #   diskSize, buildVMMemorySize
 #                         of nixpkgs' virtual machine: accepted, and of no meaning here
 # Arguments that nixpkgs has not:
 #   maxLayers             layers at the most, the base's included; null: see below
 #   mtime, passthru       as of buildLayeredImage
-#   inheritConfig, allowPlatformMismatch, compressionLevel    as of build
+#   inheritConfig, allowPlatformMismatch, compressionLevel, fakeRootCommands, enableFakechroot, users, groups, perms, rootfs, debug
+#                         as of build
 #
 # nixpkgs makes one layer of each call. Here the closure is cut as `build` cuts it, but on a base into a quarter at most of the
 # layers that are left up to 125: so that images can be stacked as deep as there.

@@ -39,7 +39,8 @@ class ReferencesGraph:
         for item in value:
             path, references = item["path"], sorted(item["references"])
             others = tuple(reference for reference in references if reference != path)
-            notes = (str(item.get(key) or "") for key in ("narHash", "ca"))
+            # Texts, as all versions of Nix so far write them; whoever needs one looks closer.
+            notes = (text if isinstance(text := item.get(key), str) else "" for key in ("narHash", "ca"))
             paths[path] = StorePath(path, int(item["narSize"]), others, path in references, *notes)
         for node in paths.values():
             for reference in node.references:
