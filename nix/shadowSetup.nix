@@ -9,7 +9,13 @@
 # whose /etc/passwd is a link into the store.
 #
 # Example:
-#   buildImage { name = "app"; runAsRoot = "${shadowSetup}; groupadd -r app; useradd -r -g app app"; }
+#   buildImage {
+#     name = "app";
+#     runAsRoot = ''
+#       ${shadowSetup}
+#       groupadd -r app; useradd -r -g app app
+#     '';
+#   }
 { arguments, shadow, ... }:
 if shadow == null then arguments.fail "shadowSetup" "the package set has no `shadow`: give one to the scope, nix/default.nix."
 else ''

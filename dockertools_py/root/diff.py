@@ -188,11 +188,14 @@ def _places_of_inodes(known: Tree, before: Look) -> dict[int, Place]:
 def _children(folder: bytes) -> list[tuple[bytes, os.stat_result]]:
     """What is in a directory; that no one may look into it, as a script may have wished, does not count for us."""
     try:
-        opened = os.scandir(folder)
-    except PermissionError:
+        return _listed(folder)
+    except PermissionError:  # of the directory, or where it may be read and not entered, of what is in it
         _allow(folder, OWNER_ENTERS)
-        opened = os.scandir(folder)
-    with opened as children:
+        return _listed(folder)
+
+
+def _listed(folder: bytes) -> list[tuple[bytes, os.stat_result]]:
+    with os.scandir(folder) as children:
         return [(child.name, child.stat(follow_symlinks=False)) for child in children]
 
 

@@ -1,5 +1,6 @@
 """Code run as a user with no rights at all, in a process of its own: what a build user may do, and no more."""
 
+import ctypes
 import os
 import pickle
 import shutil
@@ -13,6 +14,7 @@ from typing import TypeVar
 Result = TypeVar("Result")
 
 NOBODY = 65534
+_PR_SET_DUMPABLE = 4
 
 
 def as_nobody(function: Callable[[], Result]) -> Result:
@@ -25,6 +27,8 @@ def as_nobody(function: Callable[[], Result]) -> Result:
             os.setgroups([])
             os.setresgid(NOBODY, NOBODY, NOBODY)
             os.setresuid(NOBODY, NOBODY, NOBODY)
+            # Whoever was root owns not even his own files in /proc; a program that is started anew does.
+            ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 1)
             answer: tuple[object, str] = (function(), "")
         except BaseException:  # whatever it is, the parent has to tell it
             answer = (None, traceback.format_exc())

@@ -208,7 +208,7 @@ def test_a_socket_is_left_out_with_a_word(tmp_path: Path, capsys: pytest.Capture
 
 def test_what_nobody_may_read_is_read(tmp_path: Path) -> None:
     need_root()
-    commands = ["chmod 0 a", "mkdir h", "echo ab >h/i", "chmod 0 h/i h", "chmod 0 e"]
+    commands = ["chmod 0 a", "mkdir h", "echo ab >h/i", "chmod 0 h/i h", "chmod 0 e", "chmod 444 d"]
     with folder_of_nobody() as folder:
 
         def change() -> dict[str, tuple[int, bytes]]:
@@ -220,6 +220,7 @@ def test_what_nobody_may_read_is_read(tmp_path: Path) -> None:
 
         assert as_nobody(change) == {
             "a": (0, b"one"),
+            "d/": (0o444, b""),
             "e/": (0, b""),
             "h/": (0, b""),
             "h/i": (0, b"ab\n"),
