@@ -111,7 +111,7 @@ class Push:
 
     def _reuse(self, image: Image, targets: Sequence[Target]) -> Reuse:
         options = self._options
-        looked_at = [RemoteImage.parse(text) for text in options.reuse]
+        looked_at = [RemoteImage.parse(text.removeprefix("docker://")) for text in options.reuse]
         first = targets[0]
         own = [RemoteImage.parse(f"{first.image.location()}:{tag}") for tag in first.tags]
         images = [] if options.no_reuse else [*own, *looked_at]
