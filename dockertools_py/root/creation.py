@@ -175,5 +175,7 @@ class Creation:
 
     def _umask(self, pid: int) -> int:
         with open(f"/proc/{pid}/status", "rb") as status:
-            line = next(line for line in status if line.startswith(b"Umask:"))
+            line = next((line for line in status if line.startswith(b"Umask:")), None)
+        if line is None:  # killed while its call waits: what is left of it has no umask, and hears no answer
+            raise fail(errno.ESRCH)
         return int(line.split()[1], 8)

@@ -193,7 +193,7 @@ def test_order_and_places(built: Outputs) -> None:
 
 def test_fake_root_commands_have_the_packages_files_alone(built: Outputs) -> None:
     image = open_image(built["apart"])
-    assert image.read("seen") == b"bin sbin"
+    assert image.read("seen") == b"bin sbin "
     # The base's /sbin is a link, and stays one: what was put in sbin goes where it leads.
     assert told(image, "usr/bin/tool") == (0o644, 1, 2)
     assert image.tree["sbin"].issym()
