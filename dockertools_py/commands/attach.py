@@ -6,6 +6,7 @@ from pathlib import Path
 
 from dockertools_py.commands.registry_options import (
     add_registry_options,
+    check_digest_file,
     new_session,
     parse_annotation,
     parse_size,
@@ -29,6 +30,7 @@ def run(arguments: list[str]) -> int:
     """Prints the repository with the artifact's digest; exit code 0 when it is there and listed with the image."""
     options = _parser().parse_args(arguments)
     image = RemoteImage.parse(options.reference.removeprefix("docker://"))
+    check_digest_file(options.digest_file)
     annotations = dict(map(parse_annotation, options.annotation))
     files = [_file(path, options.media_type) for path in options.files]
     transfers = Transfers("attach", events=options.json)

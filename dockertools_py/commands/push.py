@@ -12,6 +12,7 @@ from dockertools_py.commands.image_argument import open_image
 from dockertools_py.commands.outgoing import outgoing
 from dockertools_py.commands.registry_options import (
     add_registry_options,
+    check_digest_file,
     new_session,
     parse_annotation,
     parse_size,
@@ -41,6 +42,7 @@ def run(arguments: list[str]) -> int:
     """Prints each repository with the digest that the image has there; exit code 0 when all have it."""
     options = _parser().parse_intermixed_args(arguments)
     targets = targets_of(options.references or _own_name(options.default_reference), by_digest=options.by_digest)
+    check_digest_file(options.digest_file)
     form = Form(options.format or "oci", dict(map(parse_annotation, options.annotation)))
     transfers = Transfers("push", events=options.json)
     try:

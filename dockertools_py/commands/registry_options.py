@@ -49,10 +49,22 @@ def parse_annotation(text: str) -> tuple[str, str]:
     return key, value
 
 
+def check_digest_file(path: Path | None) -> None:
+    """Whether --digest-file can be written, before anything is sent. Raises DockertoolsError."""
+    if path and not path.absolute().parent.is_dir():
+        raise DockertoolsError(f"--digest-file {shown(path)}: {shown(path.absolute().parent)} is no directory")
+
+
 def write_digest(path: Path, digest: Digest) -> None:
-    """The file that --digest-file names, there as a whole or not at all. Raises DockertoolsError."""
+    """The file that --digest-file names, there as a whole or not at all. Raises DockertoolsError.
+
+    What is no plain file (a link, a pipe, /dev/stdout) stays what it is, and is written to.
+    """
     temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
     try:
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            path.write_text(f"{digest}\n")
+            return
         temporary.write_text(f"{digest}\n")
         temporary.rename(path)
     except OSError as error:

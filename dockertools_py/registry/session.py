@@ -103,7 +103,7 @@ class Session:
         if seconds is None:
             wants = f", and wants {error.retry_after:.0f} s of rest" if error.retry_after else ""
             times = f"{failures} times" if failures > 1 else "once"
-            raise DockertoolsError(f"{what}: {error}{wants}; tried {times}") from error
+            raise Unreachable(f"{what}: {error}{wants}; tried {times}") from error
         self._say(f"{what}: {error}; again in {seconds:.1f} s")
         self._backoff.sleep(seconds)
 

@@ -32,7 +32,7 @@ USER_AGENT = f"dockertools-py/{__version__}"
 
 
 class Unreachable(DockertoolsError):
-    """A registry that nothing can be asked of: it is not to be found, not to be trusted, or lets nobody in."""
+    """A registry that nothing can be asked of: not to be found, silent, not to be trusted, or it lets nobody in."""
 
 
 class Transient(Exception):

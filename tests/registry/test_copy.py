@@ -197,9 +197,7 @@ def test_errors(host: str, rules: Rules, run: Any, tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == before
     assert not rules.content.manifests
     done = run("push", one, name, "--compressor", "none", "--digest-file", "/none/x")
-    assert (
-        done.returncode == 1 and "--digest-file /none/x: No such file or directory; what was pushed is" in done.stderr
-    )
+    assert done.returncode == 1 and done.stderr == "dockertools-py push: --digest-file /none/x: /none is no directory\n"
 
 
 def test_a_damaged_blob_on_its_way_between_registries(host: str, rules: Rules, run: Any, tmp_path: Path) -> None:
