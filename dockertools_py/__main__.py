@@ -4,6 +4,7 @@ import errno
 import os
 import signal
 import sys
+from typing import NoReturn
 
 if not __package__:  # run as a folder, `python3 -I -S …/dockertools_py`: the package is the folder itself
     sys.path[0] = os.path.dirname(sys.path[0])
@@ -101,5 +102,16 @@ def _where(error: OSError) -> str:
     return f": {shown(error.filename)}" if error.filename is not None else ""
 
 
+def _leave(code: int) -> NoReturn:
+    """End the process. Transfers that nobody waits for any more may be in OpenSSL, which Python takes down at its end."""
+    threads = sys.modules.get("threading")
+    if threads and threads.active_count() > 1:
+        for stream in (sys.stdout, sys.stderr):
+            if stream:
+                stream.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    _leave(main())

@@ -325,3 +325,19 @@ def test_no_program_is_needed_but_python(tmp_path: Path, image: Path) -> None:
     need("true")
     done = dockertools("archive", image, "-o", tmp_path / "a.tar", "--compressor", "gz", env={"PATH": "/absent"})
     assert done.returncode == 0
+
+
+def test_transfers_that_nobody_waits_for_end_with_the_program(tmp_path: Path) -> None:
+    """One of them in a call that never returns, as in a registry that has stalled: what was said is there all the same."""
+    (tmp_path / "stalled.py").write_text(
+        "import sys, threading, runpy\n"
+        "threading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+        "import atexit; atexit.register(print, 'Python was taken down')\n"
+        "sys.argv = ['dockertools_py', 'inspect', '/none']\n"
+        "runpy.run_module('dockertools_py', run_name='__main__')\n"
+    )
+    command = [sys.executable, "-B", str(tmp_path / "stalled.py")]
+    environment = os.environ | {"PYTHONPATH": str(CHECKOUT)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=60)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "dockertools-py inspect: /none: no such file or directory\n"

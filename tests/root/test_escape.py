@@ -6,7 +6,11 @@ import socket
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.root.trees import HERE, SOMEBODY, give_away, make_tree, run_ours
+
+pytestmark = pytest.mark.xdist_group("root")  # they look for processes of the one user that all of them use
 
 EXPECTED = {
     "host file": {"ENOENT"},

@@ -12,6 +12,8 @@ import pytest
 from tests.root.looking import Ran
 from tests.root.trees import SOMEBODY, give_away, make_tree, run_ours
 
+pytestmark = pytest.mark.xdist_group("root")  # they look for processes of the one user that all of them use
+
 
 @pytest.fixture
 def top(folder: Path) -> Path:

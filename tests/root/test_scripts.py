@@ -11,6 +11,8 @@ from tests.root.looking import Ran, differences, look
 from tests.root.scripts import SCRIPTS
 from tests.root.trees import give_away, make_tree, run_ours, run_real, scratch
 
+pytestmark = pytest.mark.xdist_group("root")  # they look for processes of the one user that all of them use
+
 INTERPRETERS_THAT_READ = ("/fileops",)
 
 

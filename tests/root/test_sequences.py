@@ -8,6 +8,8 @@ from tests.root.looking import Ran, differences, look
 from tests.root.sequences import sequences
 from tests.root.trees import give_away, make_tree, run_ours, run_real
 
+pytestmark = pytest.mark.xdist_group("root")  # they look for processes of the one user that all of them use
+
 SEQUENCES, BATCHES = 300, 3
 COMMAND = ("/bin/sh", "-c", "mkdir /w && cd /w && exec /fileops < /operations")
 

@@ -8,6 +8,8 @@ import pytest
 from tests.root.test_run import processes
 from tests.root.trees import HERE, give_away, make_tree, run_ours
 
+pytestmark = pytest.mark.xdist_group("root")  # they look for processes of the one user that all of them use
+
 PROCESSES, AT_ONCE, SEEDS = 1000, 8, 2
 
 
