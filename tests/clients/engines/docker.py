@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -76,13 +77,22 @@ class Docker(Engine):
         name = self._docker("run", "--detach", "--network=none", *options, reference, *argv).strip()
         try:
             code = int(self._docker("wait", name))
-            output = self._attempt("logs", name)
+            output = self._logs(name)
         finally:
             self._docker("rm", "--force", name)
         stdout, stderr = output.stdout.decode(errors="replace"), output.stderr.decode(errors="replace")
         if code:
             raise CommandError([reference, *argv], code, stdout, stderr)
         return stdout
+
+    def _logs(self, name: str) -> subprocess.CompletedProcess[bytes]:
+        """What a container that ended has said: release 26 has been seen to have nothing of it yet right after `wait`."""
+        for _ in range(20):
+            output = self._attempt("logs", name)
+            if output.stdout or output.stderr:
+                break
+            time.sleep(0.1)
+        return output
 
     @contextmanager
     def serve(self, reference: str) -> Iterator[Service]:
