@@ -102,8 +102,9 @@ def _where(error: OSError) -> str:
     return f": {shown(error.filename)}" if error.filename is not None else ""
 
 
-def _leave(code: int) -> NoReturn:
-    """End the process. Transfers that nobody waits for any more may be in OpenSSL, which Python takes down at its end."""
+def program() -> NoReturn:
+    """Run a verb and end. Transfers that nobody waits for any more may be in OpenSSL, which Python takes down at its end."""
+    code = main()
     threads = sys.modules.get("threading")
     if threads and threads.active_count() > 1:
         for stream in (sys.stdout, sys.stderr):
@@ -114,4 +115,4 @@ def _leave(code: int) -> NoReturn:
 
 
 if __name__ == "__main__":
-    _leave(main())
+    program()

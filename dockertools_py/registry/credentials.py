@@ -53,14 +53,14 @@ class Credentials:
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
         self.unreadable: list[str] = []
-        """Files that the environment names and that cannot be read, for the message when somebody is not let in."""
+        """Files and helpers that are named and cannot be asked, for the message when somebody is not let in."""
 
     def find(self, registry: str, repository: str) -> Credential | None:
         """Those for a registry (`docker.io`, `localhost:5000`). Raises DockertoolsError for a file that is damaged."""
         self.unreadable = []
         names = DOCKER_HUB_NAMES if registry in DOCKER_HUB_NAMES else frozenset({registry})
         for what, config in self._configs():
-            if found := _in_config(config, what, names, repository):
+            if found := _in_config(config, what, names, repository, self.unreadable):
                 return found
         for what, path in self._files("NETRC", ".netrc"):
             if found := _in_netrc(path, what, names):
@@ -111,14 +111,16 @@ def _decoded(data: bytes, what: str) -> Mapping[str, Any]:
         raise DockertoolsError(f"{shown(what)}: no JSON object, as a config.json or an auth.json is one") from None
 
 
-def _in_config(config: Mapping[str, Any], what: str, names: frozenset[str], repository: str) -> Credential | None:
+def _in_config(
+    config: Mapping[str, Any], what: str, names: frozenset[str], repository: str, unreadable: list[str]
+) -> Credential | None:
     helpers, store, auths = config.get("credHelpers"), config.get("credsStore"), config.get("auths")
     for name in sorted(names):
         if isinstance(helpers, dict) and isinstance(helpers.get(name), str):
-            return _ask_helper(helpers[name], name)
+            return _ask_helper(helpers[name], name, unreadable)
     if isinstance(store, str) and store:
         name = "https://index.docker.io/v1/" if DOCKER_HUB in names else min(names)
-        if found := _ask_helper(store, name):
+        if found := _ask_helper(store, name, unreadable):
             return found
     if not isinstance(auths, dict):
         return None
@@ -149,8 +151,11 @@ def _in_entry(entry: Mapping[str, Any], what: str, key: str) -> Credential | Non
     return Credential(str(username), password, False, what) if username or password else None
 
 
-def _ask_helper(helper: str, server: str) -> Credential | None:
-    """What `docker-credential-HELPER get` says; None when it knows none or is not there, as in a sandbox."""
+def _ask_helper(helper: str, server: str, unreadable: list[str]) -> Credential | None:
+    """What `docker-credential-HELPER get` says; None when it knows none, or cannot say it, which is noted in `unreadable`.
+
+    In a sandbox it is not there, and that alone is no error.
+    """
     program = f"docker-credential-{helper}"
     if "/" in helper:
         raise DockertoolsError(f"credential helper {shown(helper)}: write a name without a slash")
@@ -159,7 +164,14 @@ def _ask_helper(helper: str, server: str) -> Credential | None:
             [program, "get"], input=server.encode(), capture_output=True, timeout=HELPER_TIMEOUT, check=False
         )
         answer = json.loads(done.stdout[:MAX_FILE]) if done.returncode == 0 else None
-    except (OSError, ValueError, subprocess.TimeoutExpired):
+    except OSError as error:
+        unreadable.append(f"{program}: {error.strerror}")
+        return None
+    except subprocess.TimeoutExpired:
+        unreadable.append(f"{program} does not answer")
+        return None
+    except ValueError:  # not its words: they may be what is secret
+        unreadable.append(f"{program} answers what is no JSON")
         return None
     if not isinstance(answer, dict) or not answer.get("Secret"):
         return None

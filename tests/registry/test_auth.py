@@ -137,6 +137,30 @@ def test_identity_tokens_and_helpers(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert found("a.org", "x", DOCKER_CONFIG=tmp_path) == "a"
 
 
+@pytest.mark.parametrize(
+    ("script", "noted"),
+    [
+        (None, ["docker-credential-tests: No such file or directory"]),
+        ("echo SECRET", ["docker-credential-tests answers what is no JSON"]),
+        ("exec sleep 100", ["docker-credential-tests does not answer"]),
+        ("echo credentials not found in native keychain; exit 1", []),
+    ],
+)
+def test_helpers_that_do_not_help_are_noted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str | None, noted: list[str]
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"credsStore": "tests"}))
+    helper = tmp_path / "docker-credential-tests"
+    if script:
+        helper.write_text(f"#!/bin/sh\n{script}\n")
+        helper.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr("dockertools_py.registry.credentials.HELPER_TIMEOUT", 0.5)
+    credentials = Credentials({"DOCKER_CONFIG": str(tmp_path)})
+    assert credentials.find("a.org", "x") is None
+    assert credentials.unreadable == noted
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"auths":{"a.org":{"auth":"!SECRET!"}}}', "\0"])
 def test_damaged_files_are_named_and_not_quoted(tmp_path: Path, text: str) -> None:
     file = tmp_path / "auth.json"
