@@ -4,6 +4,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
+from dockertools_py.commands.zstd import add_zstd
 from dockertools_py.errors import DockertoolsError
 from dockertools_py.model.reference import Reference, parse_all
 from dockertools_py.pack.bundle import NamedImage
@@ -21,7 +22,7 @@ def parser(verb: str, description: str | None) -> argparse.ArgumentParser:
         "-t", "--tag", "--repo_tag", metavar="NAME:TAG", action="append", help="instead of its own names"
     )
     result.add_argument("--default-tag", metavar="NAME:TAG", help="where neither it nor --tag has one")
-    result.add_argument("--zstd", metavar="PROGRAM", help="for zstd, where Python is older than 3.14")
+    add_zstd(result)
     return result
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from dockertools_py.commands.image_argument import open_image
 from dockertools_py.commands.progress import size
+from dockertools_py.commands.zstd import add_zstd
 from dockertools_py.errors import shown
 from dockertools_py.pack.bundle import NamedImage
 
@@ -19,7 +20,7 @@ def run(arguments: list[str]) -> int:
         "image", metavar="IMAGE", type=Path, help="a description that Nix built, an archive or a layout"
     )
     parser.add_argument("--choose", metavar="NAME:TAG", help="which image, where there are several")
-    parser.add_argument("--zstd", metavar="PROGRAM", help="for zstd layers, where Python is older than 3.14")
+    add_zstd(parser)
     parser.add_argument("--paths", action="store_true", help="each layer's store paths too")
     parser.add_argument("--json", action="store_true", help="everything, as one JSON object")
     options = parser.parse_args(arguments)

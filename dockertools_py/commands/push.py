@@ -20,6 +20,7 @@ from dockertools_py.commands.registry_options import (
 )
 from dockertools_py.commands.stored_graph import INDEX, StoredGraph, read_graph
 from dockertools_py.commands.transfers import Transfers
+from dockertools_py.commands.zstd import add_zstd
 from dockertools_py.errors import DockertoolsError
 from dockertools_py.formats.members import Reader
 from dockertools_py.model.digest import Digest
@@ -134,7 +135,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--choose", metavar="NAME:TAG", help="which image, where there are several")
     add("--compressor", choices=COMPRESSORS, help="for layers that are not compressed yet; gz if not given")
     add("--level", type=int, help="of compression: 1 to 9 for gz, 1 to 19 for zstd")
-    add("--zstd", metavar="PROGRAM", help="for zstd, where Python is older than 3.14")
+    add_zstd(parser)
     add("--blobs", metavar="FOLDER", type=Path, action="append", default=[], help="compressed layers, if it is there")
     add("--reuse", metavar="REF", action="append", default=[], help="an image whose layers are known to be the same")
     add("--no-reuse", action="store_true", help="look at no image that is there, not even at the tag's")

@@ -4,6 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
+from dockertools_py.commands.zstd import add_zstd
 from dockertools_py.errors import DockertoolsError, MissingProgramError
 from dockertools_py.formats.members import Reader
 from dockertools_py.formats.validate import lines, validate
@@ -13,7 +14,7 @@ def run(arguments: list[str]) -> int:
     """Exit code 0 when nothing differs, 1 when anything does."""
     parser = argparse.ArgumentParser(prog="dockertools-py validate", description=__doc__)
     parser.add_argument("images", metavar="IMAGE", nargs="+", type=Path, help="an archive, or a layout directory")
-    parser.add_argument("--zstd", metavar="PROGRAM", help="for zstd layers, where Python is older than 3.14")
+    add_zstd(parser)
     parser.add_argument("--json", action="store_true", help="a JSON list with an object for each image")
     options = parser.parse_args(arguments)
     reports = []

@@ -123,7 +123,8 @@ def _zstd_program(
 ) -> Iterator[bytes]:
     if program is None:
         raise DockertoolsError(
-            "compressor zstd: this Python has no zstd of its own (3.14 has); give the program, `zstd` in Nix, --zstd by hand"
+            "compressor zstd: this Python has no zstd of its own (3.14 has); "
+            "give the program: `zstd` in Nix; by hand one on PATH, or --zstd"
         )
     arguments = [program, f"-{level}", f"-T{max(1, workers)}", "--check", "--quiet", "--stdout", "-"]
     with (

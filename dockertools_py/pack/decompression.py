@@ -161,7 +161,7 @@ def _zstd_program(chunks: Iterable[Buffer], what: str, program: str | None) -> I
     if program is None:
         raise MissingProgramError(
             f"{what}compressed by zstd, which this Python cannot read (3.14 can): "
-            "give the program, `zstd` in Nix, --zstd by hand"
+            "give the program: `zstd` in Nix; by hand one on PATH, or --zstd"
         )
     arguments = [program, "--decompress", "--quiet", "--stdout", "--memory=128MB", "-"]
     with (

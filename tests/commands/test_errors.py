@@ -94,7 +94,7 @@ def test_a_file_that_is_no_tar(tmp_path: Path, verb: str) -> None:
 
 
 @pytest.mark.parametrize("verb", ["inspect", "validate"])
-def test_zstd_without_a_program(tmp_path: Path, verb: str) -> None:
+def test_zstd_without_a_program(tmp_path: Path, verb: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """An image that cannot be read is not one with mismatches; and the file is named once."""
     made = Handmade([layer_of("f")])
     zstd = subprocess.run([need("zstd"), "-c"], input=made.layers[0], capture_output=True, check=True).stdout
@@ -104,7 +104,9 @@ def test_zstd_without_a_program(tmp_path: Path, verb: str) -> None:
     if sys.version_info >= (3, 14):
         assert dockertools(verb, path).returncode == 0
         return
-    way_out = "give the program, `zstd` in Nix, --zstd by hand"
+    assert dockertools(verb, path).returncode == 0
+    way_out = "give the program: `zstd` in Nix; by hand one on PATH, or --zstd"
+    monkeypatch.setenv("PATH", str(tmp_path))
     assert failure(verb, path) == (
         f"{path}: layer.tar: compressed by zstd, which this Python cannot read (3.14 can): {way_out}"
     )

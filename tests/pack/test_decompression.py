@@ -151,7 +151,7 @@ def test_zstd_without_a_program(monkeypatch: pytest.MonkeyPatch) -> None:
         list(decompress([b"x"], "zstd", "layer.tar"))
     assert str(caught.value) == (
         "layer.tar: compressed by zstd, which this Python cannot read (3.14 can): "
-        "give the program, `zstd` in Nix, --zstd by hand"
+        "give the program: `zstd` in Nix; by hand one on PATH, or --zstd"
     )
 
 
