@@ -176,7 +176,7 @@ arguments.declare function
     description = runBuilder {
       name = "image";
       verb = "image";
-      local = true;
+      near = true;
       spec = {
         bases = if base == null then [ ] else [ base.description ];
         base = base != null;

@@ -65,7 +65,7 @@ arguments.declare "buildIndex"
     description = runBuilder {
       name = "index";
       verb = "index";
-      local = true;
+      near = true;
       spec = {
         platforms = map (child: { inherit (child) name platform; image = child.image.description; }) children;
         inherit annotations;

@@ -36,7 +36,7 @@ arguments.declare "flattenImage"
     description = runBuilder {
       name = "image";
       verb = "restacked";
-      local = true;
+      near = true;
       spec = { configs = [ base.description ]; below = [ ]; layers = [ layer ]; inherit (args) created; };
     };
     layers = [ layer ];

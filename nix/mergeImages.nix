@@ -90,7 +90,7 @@ let
       merged = runBuilder {
         name = "image";
         verb = "merge";
-        local = true;
+        near = true;
         spec = {
           images = map (part: part.description) parts;
           layers = inConfig;

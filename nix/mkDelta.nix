@@ -47,7 +47,7 @@ arguments.declare "mkDelta"
     description = runBuilder {
       name = "image";
       verb = "restacked";
-      local = true;
+      near = true;
       spec = { configs = [ new.description ]; below = [ old.description ]; layers = [ layer ]; inherit (args) created; };
     };
     layers = [ layer ];

@@ -49,7 +49,7 @@ arguments.declare "toLayered"
       description = runBuilder {
         name = "image";
         verb = "image";
-        local = true;
+        near = true;
         spec = {
           bases = [ ];
           base = false;

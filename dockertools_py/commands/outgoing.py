@@ -6,7 +6,7 @@ from dockertools_py.model.descriptor import Descriptor
 from dockertools_py.model.digest import Digest
 from dockertools_py.model.media_type import LAYER_OF_COMPRESSOR
 from dockertools_py.pack.compression import compress
-from dockertools_py.pack.layer import BlobSource, Layer
+from dockertools_py.pack.layer import BlobSource, Layer, files_of
 from dockertools_py.pack.verified import Buffer
 from dockertools_py.registry.content import FileRange
 from dockertools_py.registry.layers import Outgoing, Stored
@@ -22,14 +22,14 @@ def outgoing(layer: Layer, how: Compression, blobs: Mapping[Digest, BlobSource])
         chunks = layer_chunks(layer, how.zstd)
         return compress(chunks, how.compressor, level=how.level, workers=threads, zstd=how.zstd)
 
-    stored = None
+    stored, read = None, layer.source
     if isinstance(layer.source, BlobSource) and not is_plain(layer):
         stored = _stored(layer.source, is_fixed=True)
     elif (blob := blobs.get(layer.diff_id)) and blob.media_type == wanted:
-        stored = _stored(blob, is_fixed=False)
+        stored, read = _stored(blob, is_fixed=False), blob
     elif isinstance(layer.source, BlobSource) and how.compressor == "none":
         stored = _stored(layer.source, is_fixed=False)
-    return Outgoing(layer.diff_id, layer.size, layer.label(), wanted, make, stored)
+    return Outgoing(layer.diff_id, layer.size, layer.label(), wanted, make, stored, files_of(read))
 
 
 def _stored(source: BlobSource, *, is_fixed: bool) -> Stored:

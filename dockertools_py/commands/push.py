@@ -2,7 +2,7 @@
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from dockertools_py.commands.image_argument import open_image
 from dockertools_py.commands.outgoing import outgoing
+from dockertools_py.commands.realising import realising
 from dockertools_py.commands.registry_options import (
     add_registry_options,
     check_digest_file,
@@ -29,14 +30,14 @@ from dockertools_py.pack.compression import COMPRESSORS, check_level
 from dockertools_py.pack.image import Image
 from dockertools_py.pack.layer import BlobSource
 from dockertools_py.registry.cache import Cache
-from dockertools_py.registry.layers import LayerPush, Reuse, claimed_by
+from dockertools_py.registry.layers import Fetch, LayerPush, Reuse, claimed_by
 from dockertools_py.registry.media_types import FORMATS
 from dockertools_py.registry.pusher import Pusher
 from dockertools_py.registry.pushing import Form, Shipment, Target, join, push_all, push_layers, targets_of
 from dockertools_py.registry.remote import RemoteImage
 from dockertools_py.registry.session import Session
 from dockertools_py.store.compressed import Compression
-from dockertools_py.store.description import is_image, is_index, read_blobs, read_index
+from dockertools_py.store.description import is_image, is_index, is_lazy, read_blobs, read_index, read_lazy
 
 
 def run(arguments: list[str]) -> int:
@@ -49,8 +50,9 @@ def run(arguments: list[str]) -> int:
     try:
         session = new_session(options, transfers.say)
         open_pusher = partial(Pusher, session, chunk=parse_size(options.chunk_size))
-        shipment = Push(options, session, open_pusher(targets[0].image), transfers, form).prepare(targets)
-        push_all(shipment, targets, open_pusher, transfers)
+        with realising(transfers.say) as fetch:
+            shipment = Push(options, session, open_pusher(targets[0].image), transfers, form, fetch).prepare(targets)
+            push_all(shipment, targets, open_pusher, transfers)
         digest = shipment.graph.root().descriptor.digest
         names = [f"{target.image.location()}@{digest}" for target in targets]
         transfers.end(digest=str(digest), references=names)
@@ -67,10 +69,16 @@ class Push:
     """One call of `push`, as its options say."""
 
     def __init__(
-        self, options: argparse.Namespace, session: Session, pusher: Pusher, transfers: Transfers, form: Form
+        self,
+        options: argparse.Namespace,
+        session: Session,
+        pusher: Pusher,
+        transfers: Transfers,
+        form: Form,
+        fetch: Fetch,
     ) -> None:
         self._options, self._session, self._pusher = options, session, pusher
-        self._transfers, self._form = transfers, form
+        self._transfers, self._form, self._fetch = transfers, form, fetch
         self._cores = os.cpu_count() or 1
         chosen = options.compressor or "gz"
         self._how = Compression(chosen, check_level(chosen, options.level), options.zstd)
@@ -83,6 +91,9 @@ class Push:
             form = replace(self._form, annotations={**annotations, **self._form.annotations})
             child = replace(self._form, annotations={})
             return join([(self._image(image, targets, child), platform) for platform, image in images], form)
+        if path.is_dir() and is_lazy(path):
+            image, blobs = read_lazy(path)
+            return self._image(image, targets, self._form, blobs)
         if path.exists() and not (path.is_dir() and is_image(path)):
             reader = Reader.open(path)
             if reader.has(INDEX) and (stored := self._as_it_is(read_graph(reader, options.choose))):
@@ -106,10 +117,13 @@ class Push:
             return None
         return Shipment(found.graph, found.contents)
 
-    def _image(self, image: Image, targets: Sequence[Target], form: Form) -> Shipment:
-        blobs = _stored_blobs(self._options.blobs)
+    def _image(
+        self, image: Image, targets: Sequence[Target], form: Form, blobs: Mapping[Digest, BlobSource] | None = None
+    ) -> Shipment:
+        blobs = _stored_blobs(self._options.blobs) if blobs is None else blobs
         layers = [outgoing(layer, self._how, blobs) for layer in image.layers]
-        push = LayerPush(self._pusher, self._reuse(image, targets), self._transfers, self._transfers.say, self._cores)
+        reuse, say = self._reuse(image, targets), self._transfers.say
+        push = LayerPush(self._pusher, reuse, self._transfers, say, self._cores, self._fetch)
         return push_layers(image, layers, push, form)
 
     def _reuse(self, image: Image, targets: Sequence[Target]) -> Reuse:

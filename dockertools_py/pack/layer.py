@@ -143,6 +143,17 @@ def shown_paths(layers: Iterable[Layer], below: Iterable[str] = ()) -> set[str]:
     return shown
 
 
+def files_of(source: Source) -> tuple[str, ...]:
+    """What is read to make a layer's bytes: store paths or files in them, or any other file."""
+    match source:
+        case PathsSource(paths):
+            return paths
+        case RootSource(links, copies):
+            return (*links, *copies)
+        case BlobSource(file):
+            return (file,)
+
+
 NAMES_IN_HISTORY = 3
 """A merged layer of hundreds of paths would fill the screen of `docker history`; `inspect` lists them all."""
 

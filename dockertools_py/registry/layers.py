@@ -42,6 +42,7 @@ from dockertools_py.registry.transport import Unreachable
 from dockertools_py.registry.watching import Watcher
 
 Say = Callable[[str], None]
+Fetch = Callable[[Iterable[str]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class Stored:
 class Outgoing:
     """A layer that is to be in a repository: `size` bytes of tar, which `make` makes as a blob of `media_type`.
 
-    `make` is given the number of threads to use.
+    `make` is given the number of threads to use; `files` is what it reads, or what the stored blob lies in.
     """
 
     diff_id: Digest
@@ -66,6 +67,7 @@ class Outgoing:
     media_type: str
     make: Callable[[int], Iterable[Buffer]]
     stored: Stored | None = None
+    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,10 +140,16 @@ def claimed_by(
 
 
 class LayerPush:
-    """Gets layers into the repository of `pusher`; `cores` is how many processes make them."""
+    """Gets layers into the repository of `pusher`; `cores` is how many processes make them.
 
-    def __init__(self, pusher: Pusher, reuse: Reuse, watcher: Watcher, say: Say, cores: int) -> None:
+    `fetch` is told which files are read for those that must be sent, before they are.
+    """
+
+    def __init__(
+        self, pusher: Pusher, reuse: Reuse, watcher: Watcher, say: Say, cores: int, fetch: Fetch = lambda _: None
+    ) -> None:
         self._pusher, self._reuse, self._watcher, self._say, self._cores = pusher, reuse, watcher, say, cores
+        self._fetch = fetch
 
     def run(self, layers: Sequence[Outgoing]) -> dict[Digest, Arrived]:
         """The blob of each layer by its diff_id. Raises DockertoolsError."""
@@ -149,6 +157,7 @@ class LayerPush:
         found = together([partial(self._find, layer) for layer in once])
         arrived = {layer.diff_id: Arrived(blob) for layer, blob in zip(once, found, strict=True) if blob}
         missing = [layer for layer in once if layer.diff_id not in arrived]
+        self._fetch(file for layer in missing for file in layer.files)
         # What is stored goes first: nobody has to wait for it.
         stored = [layer for layer in missing if layer.stored]
         made = sorted((layer for layer in missing if not layer.stored), key=lambda layer: -layer.size)

@@ -5,9 +5,11 @@ image.json, config.json     the layers of an image, and its config blob as it is
 places.jsonl                for each layer its entries outside the store: what images on top are put on
 platforms.json              the images of an index, by platform: where each is described
 blobs.json                  compressed blobs by the diff_id of their layer
+lazy.json                   an image and its blobs, written so that Nix sees no reference in it
 *.tar, <hex>                bytes that these name by their full path
 """
 
+import base64
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
@@ -24,7 +26,7 @@ from dockertools_py.pack.image import Image
 from dockertools_py.pack.layer import BlobSource, Layer
 
 _LAYERS, _IMAGE, _CONFIG, _PLACES, _BLOBS = "layers.json", "image.json", "config.json", "places.jsonl", "blobs.json"
-_PLATFORMS = "platforms.json"
+_PLATFORMS, _LAZY = "platforms.json", "lazy.json"
 
 
 def write_layers(folder: Path, layers: Iterable[Layer]) -> None:
@@ -98,17 +100,43 @@ def read_places(folder: Path) -> Iterator[tuple[int, Iterator[Entry]]]:
 
 def write_blobs(folder: Path, blobs: Mapping[Digest, BlobSource]) -> None:
     """List stored blobs by the diff_id of their layer; `folder` is there."""
-    listed = {str(diff_id): source.to_json() for diff_id, source in blobs.items()}
-    _write(folder / _BLOBS, canonical_json.encode(listed))
+    _write(folder / _BLOBS, _encode_blobs(blobs))
 
 
 def read_blobs(folders: Iterable[Path]) -> dict[Digest, BlobSource]:
     """The stored blobs of several folders; of two for one layer the first counts."""
     blobs: dict[Digest, BlobSource] = {}
     for folder in folders:
-        for diff_id, source in _read(folder / _BLOBS).items():
-            blobs.setdefault(Digest.parse(diff_id), BlobSource.from_json(source))
+        blobs = _decode_blobs(_read(folder / _BLOBS)) | blobs
     return blobs
+
+
+def write_lazy(folder: Path, image: Image, blobs: Mapping[Digest, BlobSource]) -> None:
+    """Describe an image and blobs of its layers in a folder that refers to none of their store paths; `folder` is there."""
+    image_json = canonical_json.encode(image.to_json())
+    parts = {"image": image_json, "config": image.config.to_bytes(), "blobs": _encode_blobs(blobs)}
+    # Nix looks for the letters of hashes, and finds none in base64. Before 2.14 it cannot be told not to look.
+    _write(folder / _LAZY, canonical_json.encode({name: base64.b64encode(data).decode() for name, data in parts.items()}))
+
+
+def read_lazy(folder: Path) -> tuple[Image, dict[Digest, BlobSource]]:
+    """The image that a folder describes without referring to it, and blobs by the diff_id of their layer."""
+    value = {name: base64.b64decode(text) for name, text in _read(folder / _LAZY).items()}
+    described, blobs = (canonical_json.decode_object(value[name], str(folder / _LAZY)) for name in ("image", "blobs"))
+    return Image.from_json(value["config"], described), _decode_blobs(blobs)
+
+
+def is_lazy(folder: Path) -> bool:
+    """Whether a folder describes an image without referring to it."""
+    return (folder / _LAZY).is_file()
+
+
+def _encode_blobs(blobs: Mapping[Digest, BlobSource]) -> bytes:
+    return canonical_json.encode({str(diff_id): source.to_json() for diff_id, source in blobs.items()})
+
+
+def _decode_blobs(value: Mapping[str, Any]) -> dict[Digest, BlobSource]:
+    return {Digest.parse(diff_id): BlobSource.from_json(source) for diff_id, source in value.items()}
 
 
 def _read(path: Path) -> Mapping[str, Any]:

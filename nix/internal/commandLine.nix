@@ -28,20 +28,20 @@ in
   program = scope.runBuilder {
     name = "dockertools-py";
     verb = "script";
-    local = true;
+    near = true;
     spec = { bash = "${pkgs.bash}/bin/bash"; inherit command; };
   };
   inherit validate;
   validated = image: validate { name = "${image.name}-validated"; files = [ "${image}" ]; };
   runnable = image: image // builtins.mapAttrs
-    (program: executable: scope.runBuilder {
+    (program: executable: executable // scope.runBuilder {
       inherit (executable) name;
       verb = "script";
-      local = true;
+      near = true;
       spec = { bash = "${pkgs.bash}/bin/bash"; command = [ "${executable}" ]; inherit program; };
       meta.mainProgram = program;
     })
-    (builtins.intersectAttrs { stream = null; load = null; push = null; run = null; } image);
+    (builtins.intersectAttrs { stream = null; load = null; push = null; lazyPush = null; run = null; } image);
   release = { constituents, releaseName, meta }:
     scope.runBuilder
       {

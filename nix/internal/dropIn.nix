@@ -87,7 +87,7 @@ in
   streamScript = runBuilder {
     name = "stream";
     verb = "script";
-    local = true;
+    near = true;
     spec = {
       bash = "${bash}/bin/bash";
       command = [ "${python3}/bin/python3" "-I" "-S" "-B" "${program.tool}/dockertools_py" "stream" ];

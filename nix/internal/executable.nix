@@ -4,7 +4,7 @@
 runBuilder {
   inherit name;
   verb = "script";
-  local = true;
+  near = true;
   spec = {
     bash = "${bash}/bin/bash";
     command = [ "${python3}/bin/python3" "-I" "-S" "-B" "${program.tool}/dockertools_py" ] ++ arguments;

@@ -21,7 +21,7 @@ let
     name = "docker-image-${fileName}${suffix}";
     verb = "archive";
     near = true;
-    spec = { inherit images format; blobs = blobsFor { inherit compressor compressionLevel; }; };
+    spec = { inherit images format blobs; };
     forget = true;
     inherit meta;
   };
@@ -33,10 +33,18 @@ let
   named = [ "--default-tag" imageRef "${description}" ];
   # A base may have layers in zstd, and engines are sent uncompressed ones.
   zstd = if zstdProgram == null then [ ] else [ "--zstd" zstdProgram ];
-  pushed =
-    (if compressor == "none" then [ ] else [ "--compressor" compressor "--level" (toString compressionLevel) ])
-    ++ concatMap (folder: [ "--blobs" (unsafeDiscardStringContext "${folder}") ]) (blobsFor { inherit compressor compressionLevel; })
-    ++ (if caFile == null then [ ] else [ "--ca-file" caFile ]);
+  pushed = zstd
+    ++ (if compressor == "none" then [ ] else [ "--compressor" compressor "--level" (toString compressionLevel) ])
+    ++ (if caFile == null then [ ] else [ "--ca-file" caFile ])
+    ++ [ "--default-reference" imageRef ];
+  blobs = blobsFor { inherit compressor compressionLevel; };
+
+  lazily = name: isLazy: runBuilder {
+    inherit name;
+    verb = "lazy";
+    near = true;
+    spec = { image = description; inherit blobs isLazy; };
+  };
 in
 archive // {
   inherit imageName imageTag imageRef config description layers;
@@ -51,7 +59,13 @@ archive // {
   run = script "run" ([ "run" ] ++ zstd ++ named);
   # … that sends what is missing to a registry. Layers compressed as the archive has them are taken where Nix has made them
   # anyway: to push, none are built.
-  push = script "push" ([ "push" ] ++ zstd ++ pushed ++ [ "--default-reference" imageRef "${description}" ]);
+  push = script "push" ([ "push" ]
+    ++ concatMap (folder: [ "--blobs" (unsafeDiscardStringContext "${folder}") ]) blobs
+    ++ pushed ++ [ "${description}" ]);
+  # The same for a machine that has nothing of the image: it refers to none of it, and what the registry lacks is realised then.
+  # `layers` refers to all that this may be, for whoever fills the cache.
+  lazyPush = script "lazy-push" ([ "push" ] ++ pushed ++ [ "${lazily "lazy-image" true}" ])
+    // { layers = lazily "pushed-layers" false; };
   dockertoolsImage = {
     inherit description; # image.json and config.json
     inherit roots; # store paths whose closures are in it whole …

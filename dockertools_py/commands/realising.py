@@ -1,0 +1,50 @@
+"""Store paths that are not here yet, fetched when it turns out that they are needed."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from dockertools_py.errors import DockertoolsError, shown
+from dockertools_py.model.references_graph import is_store_path, store_path_of
+
+PROGRAM = "nix-store"
+_SHOWN = 3
+
+
+@contextmanager
+def realising(say: Callable[[str], None]) -> Iterator[Callable[[Iterable[str]], None]]:
+    """A function that has Nix fetch the store paths of files that are not here. Until the end Nix keeps them."""
+    with tempfile.TemporaryDirectory(prefix="dockertools-py.") as folder:
+
+        def realise(files: Iterable[str]) -> None:
+            paths = {store_path_of(file) for file in files}
+            missing = sorted(path for path in paths if is_store_path(path) and not os.path.lexists(path))
+            if missing:
+                say(f"fetching {_listed(missing)}")
+                _realise(missing, Path(folder, "root"))
+
+        yield realise
+
+
+def _realise(paths: list[str], root: Path) -> None:
+    """Raises DockertoolsError when there is no Nix, or when it finds a path nowhere."""
+    program = shutil.which(PROGRAM)
+    if not program:
+        raise DockertoolsError(f"{_listed(paths)}: not here, and there is no {PROGRAM} in PATH that could fetch it")
+    command = [program, "--realise", *paths, "--add-root", str(root), "--indirect"]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False)
+    if done.returncode:
+        (*_, why) = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        raise DockertoolsError(
+            f"{_listed(paths)}: neither here nor in a cache that Nix asks ({shown(why)}): copy `image.lazyPush.layers` to "
+            "one, or push with `image.push`, which has what it needs"
+        )
+
+
+def _listed(paths: list[str]) -> str:
+    more = len(paths) - _SHOWN
+    return ", ".join(paths[:_SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,202 @@
+"""A machine with an empty store, a cache and a registry: what it takes from the one and sends to the other to push an image."""
+
+import json
+import os
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.clients.need import need_root
+from tests.conftest import Nix, wrapped
+from tests.nix.building import NIX_COMMAND, names
+from tests.nix.caching import said, served
+from tests.registry.programs import docker_registry, running
+
+pytestmark = pytest.mark.xdist_group("nix-farm")
+
+IMAGE = """
+  root = name: text: writeTextDir "etc/${name}" "SALT ${text}";
+  image = last: build {
+    name = "app"; tag = "1"; contents = [ (root "r1" "1") (root "last" last) ]; layers = [ hello ];
+    config.Cmd = [ "${hello}/bin/hello" ];
+  };
+"""
+LAST = ["last-layers-gz", "root-layer-gz"]
+"""What is sent of an image whose last root changed."""
+
+
+ENTER = """
+  for pool in userpool userpool2; do
+    mkdir -p "$0/nix/var/nix/$pool" /nix/var/nix/$pool
+    mount --bind /nix/var/nix/$pool "$0/nix/var/nix/$pool"
+  done
+  mount --rbind "$0/nix" /nix
+  exec "$@"
+"""
+"""Both have the same build users, and a Nix that begins a build ends what its user still does: so they share the locks."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A machine with a store of its own at /nix, and a cache."""
+
+    nix: Nix
+    folder: Path
+    cache: str
+    key: str
+
+    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a program there."""
+        settings = f"substituters = {self.cache}\ntrusted-public-keys = {self.key}\n"
+        environment = os.environ | {"HOME": str(self.folder), "NIX_CONFIG": f"{os.environ['NIX_CONFIG']}\n{settings}"}
+        return self.nix.run("unshare", "--mount", "sh", "-ec", ENTER, str(self.folder), *command, check=check, env=environment)
+
+    def build(self, expression: str) -> str:
+        """The output of an expression, evaluated and realised there."""
+        return self.run("nix-build", "--no-out-link", "-E", wrapped(expression)).stdout.strip()
+
+    def push(self, script: str, *words: str) -> list[dict[str, Any]]:
+        """What the script tells of the push, its events in order."""
+        return [json.loads(line) for line in self.run(script, "--json", *words).stdout.splitlines()]
+
+
+@dataclass(frozen=True)
+class Farm:
+    """A signed cache that a first machine has filled, what others ask it for, a registry, and the images' expressions."""
+
+    nix: Nix
+    cache: str
+    key: str
+    asked: list[str]
+    registry: str
+    prelude: str
+    filled: str
+    """The cache as `nix copy` writes it."""
+
+    def expression(self, last: str, attribute: str) -> str:
+        return f"let {self.prelude} in (image {last}).{attribute}"
+
+    def taken(self) -> list[str]:
+        """The names of what was fetched from the cache since this was asked last; each is fetched once."""
+        paths = [path for path in self.asked if path.startswith("/nar/")]
+        assert len(paths) == len(set(paths))
+        infos = [path for path in self.asked if path.endswith(".narinfo")]
+        self.asked.clear()
+        urls = {}
+        for path in infos:
+            try:
+                with urllib.request.urlopen(self.cache + path) as answer:
+                    fields = dict(line.split(": ", 1) for line in answer.read().decode().splitlines())
+                    urls["/" + fields["URL"]] = fields["StorePath"]
+            except urllib.error.HTTPError:
+                continue
+        self.asked.clear()
+        return names({urls[path] for path in paths})
+
+    def digest(self, last: str) -> str:
+        """Of the manifest that the image has as an OCI layout."""
+        index = json.loads((self.nix.build(self.expression(last, "oci")) / "index.json").read_text())
+        return str(index["manifests"][0]["digest"])
+
+
+@pytest.fixture(scope="module")
+def farm(nix: Nix, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
+    need_root()
+    folder = tmp_path_factory.mktemp("pushing")
+    nix.run("nix-store", "--generate-binary-cache-key", "farm-1", str(folder / "secret"), str(folder / "public"))
+    prelude = IMAGE.replace("SALT", os.urandom(16).hex())
+    built = nix.build_all(
+        f'let {prelude} in map (last: with image last; [ push lazyPush lazyPush.layers ]) [ "1" "2" ]'
+    )
+    to = f"file://{folder}/cache?secret-key={folder}/secret&compression=none"
+    nix.run(*NIX_COMMAND, "copy", "--to", to, *map(str, built))
+    with served(folder / "cache") as (url, asked), running(folder, docker_registry(folder)) as registry:
+        yield Farm(nix, url, (folder / "public").read_text().strip(), asked, f"http://{registry}", prelude, to)
+
+
+@pytest.fixture
+def machine(farm: Farm, store: Path) -> Machine:
+    """Empty, but for the derivations of packages: those of the embedded set take a while to evaluate."""
+    derivations = farm.nix.instantiate(f"let {farm.prelude} in [ hello ]")
+    packages = [path for path in derivations if path.endswith(".drv")]
+    farm.nix.run(*NIX_COMMAND, "copy", "--no-check-sigs", "--derivation", "--to", str(store), *packages)
+    farm.asked.clear()
+    return Machine(farm.nix, store, farm.cache, farm.key)
+
+
+def closure(nix: Nix, *paths: Path | str) -> set[str]:
+    return set(nix.run("nix-store", "-qR", *map(str, paths)).stdout.split())
+
+
+def test_what_the_registry_has_is_not_fetched(nix: Nix, farm: Farm, machine: Machine) -> None:
+    """One machine pushed a version; another, with nothing of the next one, fetches and sends what changed."""
+    subprocess.run([nix.build(farm.expression('"1"', "push")), f"{farm.registry}/some/app:1"], check=True)
+    scripts = [machine.build(farm.expression(last, "lazyPush")) for last in ('"1"', '"2"')]
+    own = closure(nix, *scripts)
+    assert farm.taken() == names(own), "python and the program"
+    assert not [name for name in names(own) if name.startswith(("hello", "last", "r1", "root-layer"))]
+
+    events = machine.push(scripts[0], f"{farm.registry}/some/app:1")
+    assert events[-1]["digest"] == farm.digest('"1"')
+    assert events[-1]["layersSent"] == 0 and farm.taken() == []
+    events = machine.push(scripts[1], f"{farm.registry}/some/app:1")
+    assert events[-1]["digest"] == farm.digest('"2"')
+    assert events[-1]["layersSent"] == len(LAST) and farm.taken() == LAST
+
+
+def test_a_new_registry_gets_the_blobs_of_the_cache(nix: Nix, farm: Farm, machine: Machine) -> None:
+    """As they are: no store path of the image is fetched, and nothing is compressed."""
+    script = machine.build(farm.expression('"2"', "lazyPush"))
+    farm.asked.clear()
+    events = machine.push(script, f"{farm.registry}/new/app:1", f"{farm.registry}/newer/app:1")
+    assert events[-1]["digest"] == farm.digest('"2"')
+    listed = nix.build(farm.expression('"2"', "lazyPush.layers"))
+    blobs = closure(nix, listed) - {str(listed)}
+    assert farm.taken() == names(blobs)
+    assert all(name.endswith("-layers-gz") or name == "root-layer-gz" for name in names(blobs))
+
+
+def test_uncompressed_layers_are_made_of_store_paths(nix: Nix, farm: Farm, machine: Machine) -> None:
+    plain = f"(let {farm.prelude} in image \"2\").override {{ compressor = \"none\"; }}"
+    built = nix.build_all(f"with {plain}; [ lazyPush lazyPush.layers ]")
+    nix.run(*NIX_COMMAND, "copy", "--to", farm.filled, *map(str, built))
+    script = machine.build(f"({plain}).lazyPush")
+    tools = set(farm.taken())
+    machine.push(script, f"{farm.registry}/plain/app:1")
+    in_image = closure(nix, built[1]) - {str(built[1])}
+    assert set(farm.taken()) == set(names(in_image)) - tools >= {"last", "r1"}
+
+
+def test_push_fetches_all_that_it_describes(nix: Nix, farm: Farm, machine: Machine) -> None:
+    """`push` on an empty machine: the description is in the cache, so no layer is read to make it again."""
+    script = nix.build(farm.expression('"2"', "push"))
+    done = machine.run("nix-build", "--no-out-link", "-E", wrapped(farm.expression('"2"', "push")))
+    assert done.stdout.strip() == str(script)
+    assert said(done, "built") == []
+    assert farm.taken() == names(closure(nix, script))
+    events = machine.push(str(script), f"{farm.registry}/whole/app:1")
+    assert events[-1]["digest"] == farm.digest('"2"')
+    assert farm.taken() == []
+
+
+def test_what_no_cache_has(nix: Nix, farm: Farm, machine: Machine) -> None:
+    script = machine.build(farm.expression('"1"', "lazyPush"))
+    name = f"{farm.registry}/gone/app:1"
+    offline = ["env", "NIX_CONFIG=substituters ="]
+    without_nix = ["env", "PATH=/nowhere"]
+    for command, why in (
+        (offline, "neither here nor in a cache that Nix asks ("),
+        (without_nix, "not here, and there is no nix-store in PATH that could fetch it"),
+    ):
+        done = machine.run(*command, script, name, check=False)
+        assert (done.returncode, done.stdout) == (1, "")
+        *_, last = done.stderr.splitlines()
+        assert last.startswith("dockertools-py push: /nix/store/") and why in last
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        urllib.request.urlopen(f"{farm.registry}/v2/gone/app/manifests/1")
