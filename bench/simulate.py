@@ -1,7 +1,8 @@
 """What a farm that builds images all day costs, counted: three ways to cut the work, the same images, the same changes.
 
-    python3 bench/simulate.py                      # closures of the embedded package set; what docs/scale.md shows
+    python3 bench/simulate.py                      # the closures of closures.json; what docs/scale.md shows
     python3 bench/simulate.py --closures FILE      # closures of your own: {"NAME": [{path, narSize, references}, …]}
+    python3 bench/simulate.py --embedded           # those of the embedded package set as it is on this machine
 
 Applications stand on closures that are really there, and are planned by the planner of the project. Everything else is assumed,
 and is in `Farm` and `Prices`. Nothing is timed.
@@ -14,7 +15,9 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(CHECKOUT))
@@ -54,6 +57,8 @@ class Prices:
     """Bytes a second and core: docs/decisions.md."""
     description: int = 800
     """Bytes of a description, the mean of those that the tests build; assumed to stay that small."""
+    image: int = 7_000
+    """Bytes of an image's description; those of the examples, which have fewer layers, are 2 to 5 kB."""
     link_layer: int = 20_000
     """Bytes of the layer at `/`, assumed."""
     budget: int = 40
@@ -185,7 +190,7 @@ def build(state: State, way: str, application: Application, versions: Versions, 
     if way == "layers":
         _derive(state, ("links", *roots), prices.description, prices)
         _derive(state, ("links-gz", *roots), int(prices.link_layer * prices.gzip), prices)
-        _derive(state, ("image", image), 0, prices, cached=False)
+        _derive(state, ("image", image), prices.image, prices)
     elif _derive(state, ("archive", image), int(total * prices.gzip), prices):
         state.cost.compressed += total
     if way == "flat":
@@ -193,15 +198,14 @@ def build(state: State, way: str, application: Application, versions: Versions, 
     _push(state, application.number, layers, prices)
 
 
-def _derive(state: State, key: object, size: int, prices: Prices, *, cached: bool = True) -> bool:
+def _derive(state: State, key: object, size: int, prices: Prices) -> bool:
     """Whether it had to be built."""
     if key in state.built:
         return False
     state.built.add(key)
     state.cost.derivations += 1
-    if cached:
-        state.cost.cache_bytes += size
-        state.cost.cache_requests += prices.cache_requests
+    state.cost.cache_bytes += size
+    state.cost.cache_requests += prices.cache_requests
     return True
 
 
@@ -260,14 +264,19 @@ def simulate(closures: Mapping[str, ReferencesGraph], farm: Farm, prices: Prices
     return {way: state.cost for way, state in states.items()}
 
 
-def embedded_closures() -> dict[str, ReferencesGraph]:
+CLOSURES = Path(__file__).with_name("closures.json")
+"""Of the embedded package set on a Debian 12. Kept, so that the table is the same wherever it is made."""
+
+
+def embedded_closures() -> dict[str, Any]:
     """Those of the packages that images here are made of, from the store of this machine."""
-    from verbs import closure, nix  # noqa: PLC0415  (asks Nix; not needed with --closures)
+    from verbs import closure, nix  # noqa: PLC0415  (asks Nix; needed here only)
 
     found = {}
     for name in ("bash", "nginx", "perl", "python3", "redis"):
         (path,) = nix("nix-build", "--no-out-link", "nix/hostpkgs", "-A", name)
-        found[name] = ReferencesGraph.from_json(closure([path]))
+        nodes = ({key: node[key] for key in ("path", "narSize", "references")} for node in closure([path]))
+        found[name] = sorted(nodes, key=itemgetter("path"))
     return found
 
 
@@ -292,16 +301,18 @@ def table(costs: Mapping[str, Cost], farm: Farm, prices: Prices) -> Iterator[str
 def main(arguments: Sequence[str]) -> int:
     """Print the table; exit code 0."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--closures", type=Path, metavar="FILE", help="closures as JSON, by name")
+    parser.add_argument("--closures", type=Path, metavar="FILE", default=CLOSURES, help="closures as JSON, by name")
+    parser.add_argument("--embedded", action="store_true", help="those of the embedded package set on this machine")
+    parser.add_argument("--save", type=Path, metavar="FILE", help="write the closures there")
     parser.add_argument("--images", type=int, default=Farm.images, metavar="N")
     parser.add_argument("--applications", type=int, default=Farm.applications, metavar="N")
     parser.add_argument("--seed", type=int, default=Farm.seed, metavar="N")
     options = parser.parse_args(arguments)
     farm = replace(Farm(), images=options.images, applications=options.applications, seed=options.seed)
-    if options.closures:
-        closures = {name: ReferencesGraph.from_json(items) for name, items in json.loads(options.closures.read_text()).items()}
-    else:
-        closures = embedded_closures()
+    found = embedded_closures() if options.embedded else json.loads(options.closures.read_text())
+    if options.save:
+        options.save.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
+    closures = {name: ReferencesGraph.from_json(items) for name, items in found.items()}
     costs = simulate(closures, farm, Prices())
     print("\n".join(table(costs, farm, Prices())))
     return 0
