@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,11 @@ PACKAGES = (
     *("nix-bin", "ca-certificates", "python3", "python3-pytest", "python3-pytest-xdist", "busybox-static"),
     *("zstd", "xz-utils", "bzip2", "procps"),
 )
+FROM_THE_MIRROR = 1200.0
+"""Seconds for one command that downloads: a mirror may be slow."""
+ATTEMPTS = 3
+OWN_MOUNTS = ("unshare", "--mount", "--propagation=private", "--pid", "--fork", "--kill-child")
+"""debootstrap mounts /proc and /sys in the tree. This way they are gone when it is, and are not removed with the tree."""
 BUILD_USERS = 8
 FIRST_ID = 41000
 """Nix ends a build by killing every process of its build user, and the machine's Nix sees the processes in here too."""
@@ -28,10 +34,11 @@ max-jobs = {os.cpu_count() or 1}
 
 @dataclass(frozen=True)
 class Tree:
-    """`suite` as apt names it."""
+    """`suite` as apt names it. What is not released may be broken on any day, and then there is no tree of it."""
 
     suite: str
     mirror: str
+    is_released: bool = True
 
     @property
     def root(self) -> Path:
@@ -39,17 +46,18 @@ class Tree:
         return CACHE / self.suite
 
     def make(self) -> None:
-        """Bootstrap it, unless one of these packages is there."""
+        """Bootstrap it, unless one of these packages is there. Raises Unavailable where Debian cannot be installed."""
         recipe = f"{self.mirror} {' '.join(PACKAGES)}\n"
         note = CACHE / f"{self.suite}.recipe"
         if not note.exists() or note.read_text() != recipe:
             note.unlink(missing_ok=True)
-            shutil.rmtree(self.root, ignore_errors=True)
-            CACHE.mkdir(parents=True, exist_ok=True)
-            options = ["--variant=minbase", "--include=ca-certificates"]
-            run(["debootstrap", *options, self.suite, str(self.root), self.mirror])
-            shutil.copy("/etc/resolv.conf", self.root / "etc/resolv.conf")
-            self._install()
+            try:
+                self._bootstrap()
+                self._install()
+            except (Failed, subprocess.TimeoutExpired) as error:
+                if self.is_released:
+                    raise
+                raise Unavailable(str(error)) from error
             self._add_build_users()
             self._add_release()
             note.write_text(recipe)
@@ -62,12 +70,35 @@ class Tree:
         change = ["env", f"--chdir=/{INSIDE}", *inside]
         return run([str(ENTER), str(self.root), *change, *command])
 
+    def _bootstrap(self) -> None:
+        """What apt needs, and no more: debootstrap knows neither apt's retries nor what another package provides."""
+        patience = CACHE / "wgetrc"
+        CACHE.mkdir(parents=True, exist_ok=True)
+        patience.write_text("timeout = 60\ntries = 5\nretry_connrefused = on\n")
+        command = ["debootstrap", "--variant=minbase", "--include=ca-certificates", self.suite, str(self.root), self.mirror]
+        for attempt in range(1, ATTEMPTS + 1):
+            shutil.rmtree(self.root, ignore_errors=True)
+            try:
+                run([*OWN_MOUNTS, *command], FROM_THE_MIRROR, WGETRC=str(patience))
+                break
+            except Failed:
+                if attempt == ATTEMPTS:
+                    raise
+                time.sleep(10 * attempt)
+        shutil.copy("/etc/resolv.conf", self.root / "etc/resolv.conf")
+        # Nobody wants the tree after a power failure, nor the manuals in it.
+        (self.root / "etc/dpkg/dpkg.cfg.d/matrix").write_text(
+            "force-unsafe-io\npath-exclude=/usr/share/doc/*\npath-exclude=/usr/share/man/*\npath-exclude=/usr/share/locale/*\n"
+        )
+
     def _install(self) -> None:
-        """By apt, since debootstrap does not know what is provided by a package of another name."""
         # A mirror of what is not released may be some days old.
-        apt = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-y", "-o", "Acquire::Check-Valid-Until=false"]
+        options = ["-o", "Acquire::Check-Valid-Until=false", "-o", "Acquire::Retries=5"]
+        apt = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-y", *options]
         for command in (["update"], ["install", "--no-install-recommends", *PACKAGES], ["clean"]):
-            run([str(ENTER), str(self.root), *apt, *command])
+            run([str(ENTER), str(self.root), *apt, *command], FROM_THE_MIRROR)
+        for unused in (self.root / "var/lib/apt/lists").glob("*_*"):
+            unused.unlink()
 
     def _add_build_users(self) -> None:
         names = [f"nixbld{number}" for number in range(1, BUILD_USERS + 1)]
@@ -99,6 +130,10 @@ class Tree:
 
 class Failed(Exception):
     """A command that ended with an error, and what it said."""
+
+
+class Unavailable(Exception):
+    """A tree that Debian does not have today, and what was said of it."""
 
 
 def run(command: Sequence[str], timeout: float = 900, **environment: str) -> str:
