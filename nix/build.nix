@@ -25,7 +25,7 @@
 #   users, groups     users and groups that the image has, by name: { app = { uid = 1000; }; }
 #   perms             modes, owners and capabilities: [ { path = "/var/lib/app"; mode = "0750"; uname = "app"; } ]
 #   rootfs            what programs expect: "minimal" for /tmp, /var/empty, passwd and group, certificates, /usr/bin/env, /bin/sh;
-#                     or a set that switches some of them off
+#                     or a set that switches some of them off; what the base has of it stays
 #   includeNixDB      whether the image has Nix's database of its store paths, for Nix in a container
 #   created           a date like "1970-01-01T00:00:01Z"; never in a layer
 #   architecture      in Go's words, by default that of the packages; variant likewise
@@ -99,12 +99,14 @@ arguments.declare function
     preset = rootfs.make function args.rootfs;
     shown = partition (package: package.dockertoolsHelper or false) (preset.contents ++ toList args.contents);
     helpers = paths "contents" shown.right;
+    given = paths "contents" args.contents;
+    defaults = filter (path: !among given path) (paths "rootfs" preset.contents);
     links = ofTarballs "contents" ++ helpers ++ paths "contents" shown.wrong;
     copies = ofTarballs "copyToRoot" ++ paths "copyToRoot" args.copyToRoot;
     explicit = map (paths "layers") args.layers;
     wanted = owners.make function {
-      inherit (args) users groups;
-      perms = preset.perms ++ args.perms;
+      inherit (args) users groups perms;
+      presets = preset.perms;
       # nixpkgs' functions ask nobody.
       user = if function == "build" then config.User or "" else "";
       isAlone = base == null && links == [ ] && copies == [ ] && tarLayers == [ ] && !hasScript;
@@ -124,7 +126,14 @@ arguments.declare function
     scripts = { inherit (args) runAsRoot extraCommands fakeRootCommands enableFakechroot; };
     isAsRoot = args.runAsRoot != null || args.fakeRootCommands != "";
     hasScript = isAsRoot || args.extraCommands != "";
-    rootFiles = { inherit links copies mtime; owner = rootOwner; owners = wanted; inherit (args) keepContentsDirlinks; below = fromBase "rootDescriptions" [ ] ++ tarLayers; };
+    rootFiles = {
+      inherit links copies mtime;
+      owner = rootOwner;
+      owners = wanted;
+      inherit (args) keepContentsDirlinks;
+      below = fromBase "rootDescriptions" [ ] ++ tarLayers;
+      defaults = if rootFiles.below == [ ] then [ ] else map plain defaults;
+    };
     scripted = rootFiles // { inherit scripts; stack = (if base == null then [ ] else [ base.description ]) ++ tarLayers; };
     hasRoot = links != [ ] || copies != [ ] || hasScript || (wanted != null && (wanted.users ++ wanted.groups ++ wanted.perms) != [ ]);
     root =

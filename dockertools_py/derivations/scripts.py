@@ -16,13 +16,14 @@ from pathlib import Path
 
 from dockertools_py.derivations.attributes import Attributes
 from dockertools_py.derivations.bash import SYSTEM_PATH, Script, environment
+from dockertools_py.derivations.owned import Owned
+from dockertools_py.derivations.root import default_names
 from dockertools_py.derivations.stored_layer import write_layer
 from dockertools_py.model.entry import Entry
 from dockertools_py.pack.flat import TOP
 from dockertools_py.pack.layer import PathsSource, RootSource
 from dockertools_py.pack.layer_content import content_of
-from dockertools_py.pack.owners import Owners, with_owners
-from dockertools_py.pack.placing import place
+from dockertools_py.pack.placing import place, without_what_is_there
 from dockertools_py.pack.tree import Node, Tree
 from dockertools_py.pack.verified import Buffer
 from dockertools_py.root.diff import Diff, snapshot
@@ -43,7 +44,8 @@ ORDER = ("runAsRoot", "extraCommands", "fakeRootCommands")
 
 def build(attributes: Attributes) -> None:
     """Spec: `links`, `copies`, `openLinks`, `owner`, `mtime`, `scripts`, `bash`, `path` (of bin folders), `zstd`,
-    `owners` (users, groups and permissions, applied last).
+    `owners` (users, groups and permissions; scripts find the accounts, and all of it is applied last), `defaults` (of `links`
+    those that leave what lies below as it is).
 
     `below`: descriptions of what lies below outside the store; `stack`: of all that lies below, where a script sees it.
     """
@@ -53,10 +55,12 @@ def build(attributes: Attributes) -> None:
     )
     attributes.out.mkdir()
     below = Below(attributes.paths("below"), attributes.build_top / "below", spec["zstd"])
-    found = _apart(attributes, source, below.tree) if spec["stack"] is None else _on_stack(attributes, source)
-    if spec["owners"] is not None:
-        owners = Owners.from_json(spec["owners"])
-        found = with_owners(found, below.tree, owners, below, owner=source.owner, mtime=source.mtime)
+    owned = None if spec["owners"] is None else Owned(attributes, below)
+    own = tuple(without_what_is_there(entries(source), default_names(spec["defaults"]), below.tree))
+    is_apart = spec["stack"] is None
+    found = _apart(attributes, own, below.tree, owned) if is_apart else _on_stack(attributes, own, owned)
+    if owned:
+        found = owned.after(found)
     layers, content = [], content_of(found)
     if found:
         by = ", ".join(name for name in ORDER if spec["scripts"][name])
@@ -68,16 +72,18 @@ def build(attributes: Attributes) -> None:
     write_places(attributes.out, [content.places])
 
 
-def _apart(attributes: Attributes, source: RootSource, below: Tree) -> tuple[Entry, ...]:
+def _apart(attributes: Attributes, own: tuple[Entry, ...], below: Tree, owned: Owned | None) -> tuple[Entry, ...]:
     """What scripts make of the packages' files alone, placed on what lies below."""
+    if owned:
+        own = owned.before(own, place(own, below, same))
     known = Tree()
-    known.apply((entry, number) for number, entry in enumerate(entries(source)))
+    known.apply((entry, number) for number, entry in enumerate(own))
     found = _run_scripts(attributes, known, _stored_content).layer(Tree(), _stored_content)
     top = tuple(entry for entry in found if entry.name == TOP)
     return top + place(found[len(top) :], below, same)
 
 
-def _on_stack(attributes: Attributes, source: RootSource) -> tuple[Entry, ...]:
+def _on_stack(attributes: Attributes, own: tuple[Entry, ...], owned: Owned | None) -> tuple[Entry, ...]:
     """What scripts make of all that lies below and the packages' files together, less what lies below."""
     layers = [
         layer
@@ -86,19 +92,24 @@ def _on_stack(attributes: Attributes, source: RootSource) -> tuple[Entry, ...]:
         if not isinstance(layer.source, PathsSource)
     ]
     base = Opener(attributes.build_top / "layers", attributes.spec["zstd"]).open(layers)
-    placed = place(entries(source), base.tree, same)
+    placed = place(own, base.tree, same)
+    if owned:
+        placed = owned.before(placed, placed)
     known = base.tree.copy() if placed else base.tree
-    own = known.layers
+    number_of_own = known.layers
     known.apply((entry, number) for number, entry in enumerate(placed))
 
     def content(node: Node) -> Iterator[Buffer]:
-        return _stored_content(node) if node.origin == own else base.content(node)
+        return _stored_content(node) if node.origin == number_of_own else base.content(node)
 
     return _run_scripts(attributes, known, content).layer(base.tree, base.content)
 
 
 def _stored_content(node: Node) -> Iterator[Buffer]:
-    """Of a file that a package of the store has."""
+    """Of a file that a package of the store has, or of accounts."""
+    if node.entry.data:
+        yield node.entry.data
+        return
     with open(node.entry.path, "rb", buffering=0) as file:
         while data := file.read(READ_SIZE):
             yield data

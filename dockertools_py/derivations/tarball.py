@@ -31,9 +31,11 @@ def build(attributes: Attributes) -> None:
     root: Iterable[Entry] = entries(RootSource(tuple(spec["links"]), tuple(spec["copies"]), owner, spec["mtime"]))
     top: tuple[Entry, ...] = ()
     if "owners" in spec:
-        from dockertools_py.derivations.owned import owned  # noqa: PLC0415  (8 ms, and few need it)
+        # 8 ms, and few need them
+        from dockertools_py.derivations.owned import Owned  # noqa: PLC0415
+        from dockertools_py.store.below import Below  # noqa: PLC0415
 
-        made = owned(attributes, root, ())
+        made = Owned(attributes, Below((), attributes.build_top / "below", spec["zstd"])).after(root)
         # Whatever other names begin with, the top is above them.
         top = tuple(entry for entry in made if entry.name == TOP)
         root = made[len(top) :]

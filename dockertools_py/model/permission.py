@@ -24,6 +24,8 @@ class Permission:
     recursive: bool = False
     creates: bool = False
     """Whether a directory is made where nothing is."""
+    yields: bool = False
+    """Whether what the base has there stays as it is."""
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
@@ -43,4 +45,5 @@ class Permission:
             capabilities,
             value["recursive"],
             value["creates"],
+            value.get("yields", False),
         )

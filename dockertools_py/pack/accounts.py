@@ -5,6 +5,9 @@ what is new comes last, in the order in which it was asked for. Merging is by na
 account, the same name with another id, or an id under another name, is a conflict, since files below are owned by ids
 and nobody can tell which account was meant.
 
+Where that changes or keeps a line that somebody else wrote, a note says so. After scripts all of it is merged once more: what
+is asked for holds although they replaced it, and what they added stays.
+
 Where no passwd or group is there, it begins with `root` and `nobody`, which programs expect. No password opens an account:
 the second field is `x`, and in shadow `!`.
 """
@@ -35,17 +38,27 @@ _DEFAULT_GROUPS = (Group("root", 0), Group("nobody", NOBODY))
 
 @dataclass(frozen=True, slots=True)
 class Accounts:
-    """The users and groups of an image: ids by name, what files hold where it is not what they held, homes to make."""
+    """The users and groups of an image: ids by name, what files hold where it is not what they held, homes to make.
+
+    `made`: users that were not there. `notes`: for the build's log, what was there already under a name that is asked for.
+    """
 
     uids: Mapping[str, int]
     gids: Mapping[str, int]
     files: Mapping[str, bytes] = field(default_factory=dict)
     homes: tuple[Home, ...] = ()
+    made: frozenset[str] = frozenset()
+    notes: tuple[str, ...] = ()
 
 
-def merge_accounts(users: Iterable[User], groups: Iterable[Group], there: Mapping[str, bytes]) -> Accounts:
-    """`users` and `groups` added to the files that are `there`. Raises DockertoolsError for conflicts, all in one line."""
-    merging = _Merging(there)
+def merge_accounts(
+    users: Iterable[User], groups: Iterable[Group], there: Mapping[str, bytes], made: frozenset[str] | None = None
+) -> Accounts:
+    """`users` and `groups` added to the files that are `there`. Raises DockertoolsError for conflicts, all in one line.
+
+    `made`: those of a first time, where this is the second, after scripts.
+    """
+    merging = _Merging(there, made)
     users, groups = tuple(users), tuple(groups)
     if users or groups:
         merging.begin(users, groups)
@@ -58,7 +71,12 @@ def merge_accounts(users: Iterable[User], groups: Iterable[Group], there: Mappin
     if merging.issues:
         raise DockertoolsError("; ".join(merging.issues))
     return Accounts(
-        merging.passwd.ids(), merging.group.ids(), merging.changed(there), tuple(home for home in homes if home)
+        merging.passwd.ids(),
+        merging.group.ids(),
+        merging.changed(there),
+        tuple(home for home in homes if home),
+        frozenset(merging.made),
+        tuple(merging.notes),
     )
 
 
@@ -100,11 +118,14 @@ class _Table:
 class _Merging:
     """The files while they change, and what stands against it."""
 
-    def __init__(self, there: Mapping[str, bytes]) -> None:
+    def __init__(self, there: Mapping[str, bytes], made: frozenset[str] | None) -> None:
         self.passwd, self.group, self.shadow, self.gshadow = (_Table(there.get(name, b"")) for name in MODES)
         self._has = {name: name in there for name in MODES}
         self._writes_shadow = False
+        self._is_first = made is None
+        self.made = set(made or ())
         self.issues: list[str] = []
+        self.notes: list[str] = []
 
     def begin(self, users: tuple[User, ...], groups: tuple[Group, ...]) -> None:
         """Put root and nobody into files that are not there, but for names and ids that are asked for otherwise."""
@@ -134,8 +155,10 @@ class _Merging:
             self.group.add(group.name, "x", str(group.gid), "")
             if self._has[GSHADOW] and self.gshadow.find(group.name) is None:
                 self.gshadow.add(group.name, "!", "", "")
-        for member in group.members:
-            self._join(group.name, member)
+        joined = [member for member in group.members if self._join(group.name, member)]
+        if line is not None:
+            changes = [f"{', '.join(joined)} joined it"] if joined else []
+            self._note(f"groups.{group.name}", GROUP, f"gid {group.gid}", changes)
         return None
 
     def fits(self, user: User) -> bool:
@@ -191,12 +214,18 @@ class _Merging:
             return None
         line = known if known is not None else self.passwd.add(user.name, "x", str(user.uid), str(gid), "", "", "")
         line += [""] * (7 - len(line))
-        is_new = known is None
+        is_new, old = known is None, line[4:7]
         line[4:7] = (
             line[4] if user.description is None else user.description,
             user.home or (_home(user) if is_new else line[5]),
             user.shell or ("/bin/sh" if is_new else line[6]),
         )
+        if is_new:
+            self.made.add(user.name)
+        else:
+            fields = zip(("description", "home", "shell"), old, line[4:7], strict=True)
+            changes = [f"{what} is {shown(new)} now, was {shown(was)}" for what, was, new in fields if was != new]
+            self._note(f"users.{user.name}", PASSWD, f"uid {user.uid}", changes)
         if line[1] == "x":
             self._lock(user.name)
         for name in user.extra_groups:
@@ -206,7 +235,7 @@ class _Merging:
                 self._missing(f"users.{user.name}.extraGroups", name)
         creates = user.creates_home
         if creates is None:
-            creates = (is_new or user.home is not None) and line[5] not in HOMELESS
+            creates = (user.name in self.made or user.home is not None) and line[5] not in HOMELESS
         return Home(user.name, line[5], user.home_mode, Owner(user.uid, gid)) if creates else None
 
     def changed(self, there: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -223,13 +252,22 @@ class _Merging:
         if self._writes_shadow and not any(line[0] == name for line in self.shadow.lines):
             self.shadow.add(name, "!", *[""] * 7)
 
-    def _join(self, group: str, member: str) -> None:
+    def _join(self, group: str, member: str) -> bool:
+        """Make somebody a member; whether that is new."""
+        joined = False
         for table in (self.group, self.gshadow):
             line = table.find(group)
             if line is not None:
                 line += [""] * (4 - len(line))
                 members = [name for name in line[3].split(",") if name]
+                joined = joined or member not in members
                 line[3] = ",".join(members if member in members else [*members, member])
+        return joined
+
+    def _note(self, argument: str, file: str, number: str, changes: list[str]) -> None:
+        if changes or self._is_first:
+            what = ", ".join(changes) or "kept as it is"
+            self.notes.append(f"{argument}: in /{file} already, {number}: {what}")
 
     def _conflict(self, asked: str, there: str, file: str, way_out: str) -> None:
         self.issues.append(f"{asked}, but {there} in /{file} already: write {way_out}")

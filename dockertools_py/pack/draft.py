@@ -55,6 +55,10 @@ class Draft:
         # The top is the parent of all, whatever their names begin with.
         return tuple(sorted(self._entries.values(), key=lambda entry: b"" if entry.name == TOP else entry.name))
 
+    def has(self, name: bytes) -> bool:
+        """Whether something is in this layer itself."""
+        return name in self._entries
+
     def text(self, name: bytes) -> bytes | None:
         """What reading a path gives, links followed; None where nothing is. Raises DockertoolsError for no small file."""
         there = self.tree.resolve(name)

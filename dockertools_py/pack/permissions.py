@@ -29,6 +29,8 @@ def apply_permissions(draft: Draft, permissions: Iterable[Permission], accounts:
             uid = _number(permission.uid, accounts.uids, "user", PASSWD)
             gid = _number(permission.gid, accounts.gids, "group", GROUP)
             for name, node in list(_found(draft, permission, owner)):
+                if permission.yields and not draft.has(name):
+                    continue
                 kind = node.entry.kind
                 mode = permission.mode if kind is not Kind.SYMLINK else None
                 draft.change(name, mode=mode, uid=uid, gid=gid, xattr=_capability(permission, name, kind))

@@ -5,7 +5,7 @@ the new layer, the link would be hidden by a directory, and with it every progra
 keep its mode and owner.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable, Iterator
 from functools import cache
 
 from dockertools_py.errors import DockertoolsError, shown
@@ -37,6 +37,14 @@ def place(entries: Iterable[Entry], tree: Tree, same: Callable[[Entry, Entry], b
     for name in list(placed):
         add_parents(name, placed, tree)
     return tuple(sorted(placed.values(), key=lambda entry: entry.name))
+
+
+def without_what_is_there(entries: Iterable[Entry], yielding: Container[bytes], tree: Tree) -> Iterator[Entry]:
+    """`entries` without the files and links of those names in whose place the tree has something."""
+    resolve = cache(tree.resolve)
+    for entry in entries:
+        if entry.name not in yielding or tree.get(_place(entry.name, resolve, follow=False)) is None:
+            yield entry
 
 
 def _place(name: bytes, resolve: Callable[[bytes], bytes], *, follow: bool) -> bytes:

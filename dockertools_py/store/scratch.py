@@ -21,16 +21,19 @@ _KINDS = {
 
 
 def lay_out(entries: Iterable[Entry], top: Path) -> None:
-    """Make directories, links and files of `entries` below `top`, which is there and empty."""
+    """Make directories, which a script may write in, links and files of `entries` below `top`, which is there and empty."""
     for entry in entries:
         path = os.fsencode(top) + b"/" + entry.name
         match entry.kind:
             case Kind.DIRECTORY:
-                os.mkdir(path, entry.mode)
+                os.mkdir(path, entry.mode | 0o700)
             case Kind.SYMLINK:
                 os.symlink(entry.link, path)
             case _:
-                shutil.copyfile(entry.path, path)
+                if entry.data:
+                    Path(os.fsdecode(path)).write_bytes(entry.data)
+                else:
+                    shutil.copyfile(entry.path, path)
                 os.chmod(path, entry.mode)
 
 

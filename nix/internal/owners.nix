@@ -1,8 +1,9 @@
 # Owners and modes as data: the arguments `users`, `groups` and `perms`, for all functions that make a layer at `/`.
 #
 #   parameters   their types and defaults, for arguments.declare
-#   make         function name -> { users; groups; perms; user?; isAlone?; below? } -> what rootLayer.nix takes as `owners`,
+#   make         function name -> { users; groups; perms; presets?; user?; isAlone?; below? } -> what rootLayer.nix takes as `owners`,
 #                null where nothing is asked for
+#     presets      like perms, before them, for what the base does not have
 #     user         `config.User`, if there is one: names in it must be known
 #     isAlone      whether nothing else can bring users and groups (no base, no contents, no script)
 #     below        such values of others, applied first: those of a tar by mkTarball
@@ -29,9 +30,11 @@ in
     perms = { type = types.sets; default = [ ]; };
   };
 
-  make = function: { users, groups, perms, user ? "", isAlone ? false, below ? [ ] }:
+  make = function: { users, groups, perms, presets ? [ ], user ? "", isAlone ? false, below ? [ ] }:
     let
-      own = checkAccounts function { inherit users groups isAlone; } // { perms = checkPerms function perms; };
+      own = checkAccounts function { inherit users groups isAlone; } // {
+        perms = map (item: item // { yields = true; }) (checkPerms function presets) ++ checkPerms function perms;
+      };
       joined = {
         users = concatMap (one: one.users) (below ++ [ own ]);
         groups = concatMap (one: one.groups) (below ++ [ own ]);

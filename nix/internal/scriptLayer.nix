@@ -1,12 +1,12 @@
 # The layer at `/` where scripts run as root in it: the files of packages, and what the scripts do to them.
 #
-#   links, copies, keepContentsDirlinks, owners, owner, mtime, below
+#   links, copies, keepContentsDirlinks, owners, owner, mtime, below, defaults
 #                                 as of rootLayer.nix
 #   scripts                       { runAsRoot; extraCommands; fakeRootCommands; enableFakechroot; }
 #   stack                         all descriptions of what lies below: the layers that scripts with a root of their own see
 #   again                         a second run of the same scripts, for scriptCheck.nix
 { runBuilder, bash, scriptPath, zstdProgram, ... }:
-{ links, copies, keepContentsDirlinks, owners ? null, scripts, owner, mtime, below, stack, again ? false }:
+{ links, copies, keepContentsDirlinks, owners ? null, defaults ? [ ], scripts, owner, mtime, below, stack, again ? false }:
 let
   isOnStack = scripts.runAsRoot != null || (scripts.fakeRootCommands != "" && scripts.enableFakechroot);
 in
@@ -14,7 +14,7 @@ runBuilder {
   name = if again then "script-layer-again" else "script-layer";
   verb = "scripts";
   spec = {
-    inherit links copies owner owners mtime scripts below again;
+    inherit links copies owner owners mtime scripts below again defaults;
     openLinks = !keepContentsDirlinks;
     stack = if isOnStack then stack else null;
     zstd = zstdProgram;

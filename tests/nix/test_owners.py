@@ -38,6 +38,14 @@ PRELUDE = """
     ];
   };
   base = build app;
+  minimal = { name = "x"; tag = "1"; fromImage = furnished; rootfs = "minimal"; };
+  furnished = build {
+    name = "f"; extraCommands = ''
+      mkdir -p etc tmp usr/bin; ln -s usr/bin bin; chmod 700 tmp
+      echo own > usr/bin/env; echo own > usr/bin/sh
+      echo 'www:x:33:33::/:' > etc/passwd; echo 'hosts: files' > etc/nsswitch.conf
+    '';
+  };
   nssBase = build { name = "b"; contents = nss; };
   listed = app // {
     users = [ { name = "app"; uid = 1000; extraGroups = [ "logs" ]; } ];
@@ -79,6 +87,12 @@ BUILDS = {
     "delta": 'mkDelta { fromImage = build { name = "e"; }; toImage = base; name = "x"; tag = "1"; }',
     "layered": 'toLayered { tarball = exportImage { fromImage = base; }; name = "x"; tag = "1"; }',
     "merged": 'mergeImages { name = "x"; tag = "1"; images = [ base (build { name = "z"; contents = shell; }) ]; }',
+    "minimal": "build (minimal // { })",
+    "minimal-users": "build (minimal // { users.app.uid = 7; })",
+    "minimal-given": """build (minimal // {
+        contents = [ binSh ]; perms = [ { path = "/tmp"; mode = "1777"; } ];
+      })""",
+    "minimal-script": 'build (minimal // { runAsRoot = "cat /etc/passwd /usr/bin/env > /seen"; })',
     "zstd": 'build (app // { compressor = "zstd"; })',
 }
 
@@ -190,6 +204,29 @@ def test_after_a_script(built: Outputs) -> None:
     tree = opened(built["script"]).tree
     assert said(tree["f"]) == said(tree["g"]) == (0o600, 80, 0)
     assert tree["g"].islnk() and tree["g"].linkname == "f"
+
+
+def test_a_preset_leaves_what_the_base_has(built: Outputs) -> None:
+    image = opened(built["minimal"])
+    assert image.read("etc/passwd") == b"www:x:33:33::/:\n" and image.read("etc/nsswitch.conf") == b"hosts: files\n"
+    assert image.read("usr/bin/env") == image.read("usr/bin/sh") == b"own\n"
+    assert said(image.tree["tmp"])[0] == 0o700
+    top = image.layers[-1].names
+    assert "etc/group" in top and "etc/ssl/certs/ca-certificates.crt" in top and "var/empty" in top
+    assert not {"etc/passwd", "etc/nsswitch.conf", "usr/bin/env", "usr/bin/sh", "tmp", "bin/sh"} & set(top)
+
+    image = opened(built["minimal-users"])
+    assert image.read("etc/passwd") == b"www:x:33:33::/:\napp:x:7:7::/home/app:/bin/sh\n"
+    assert b"\napp:x:7:\n" in image.read("etc/group")
+
+
+def test_what_is_asked_for_beside_a_preset_counts(built: Outputs) -> None:
+    image = opened(built["minimal-given"])
+    assert image.tree["usr/bin/sh"].issym() and said(image.tree["tmp"])[0] == 0o1777
+
+
+def test_a_script_sees_the_base_below_a_preset(built: Outputs) -> None:
+    assert opened(built["minimal-script"]).read("seen") == b"www:x:33:33::/:\nown\n"
 
 
 @pytest.mark.parametrize("name", ["shell", "shell-package"])
@@ -356,6 +393,10 @@ ERRORS = [
     (
         'users.a = { uid = 5; extraGroups = [ "root" "logs" ]; };',
         "`users.a.extraGroups` has logs, and there is no such group: write groups.logs.gid = a number.",
+    ),
+    (
+        'rootfs.certificates = false; perms = [ { path = "/a"; uid = 1; } { path = "/a"; } ];',
+        f"`perms[1]` {NOTHING}.",
     ),
     ("perms = { };", "`perms` is { }: write a list of attribute sets."),
     ("perms = [ { } ];", '`perms[0]` has neither `path` nor `glob`: write path = "/var/lib/app", for instance.'),

@@ -1,6 +1,7 @@
 """Scripts that run as root in an image's tree, in Nix's sandbox: what they see, what is left of them, and how they fail."""
 
 import json
+import subprocess
 import tarfile
 
 import pytest
@@ -17,6 +18,14 @@ PRELUDE = r"""
     extraCommands = ''
       mkdir -p etc usr/bin opt/old/deep; ln -s usr/bin sbin; echo base > etc/base; echo gone > etc/gone
       echo 1 > opt/old/deep/one; ln opt/old/deep/one opt/two
+    '';
+  };
+  accountsBase = build {
+    name = "base"; tag = "1"; contents = [ bash ];
+    extraCommands = ''
+      mkdir -p etc usr/bin; ln -s usr/bin sbin
+      printf 'root:x:0:0::/root:/bin/sh\nwww:x:33:33::/var/www:/bin/false\n' > etc/passwd
+      printf 'root:x:0:\nwww:x:33:\n' > etc/group
     '';
   };
   plain = attrs: build ({ name = "x"; tag = "1"; } // attrs);
@@ -117,6 +126,38 @@ IMAGES = {
       users.app = { uid = 1000; };
       perms = [ { path = "/data/made"; mode = "0640"; uname = "app"; } ];
       runAsRoot = "mkdir -p /data; echo x > /data/made; chown 4:5 /data/made";
+    }""",
+    "accounts": r"""plain {
+      fromImage = accountsBase; contents = [ coreutils ];
+      users.app = { uid = 1000; extraGroups = [ "www" ]; };
+      users.www = { uid = 33; shell = "/bin/sh"; };
+      runAsRoot = ''
+        ${shadowSetup}
+        stat -c '%a %U:%G %n' /home/app /etc/shadow > /seen
+        mkdir /srv; chown app:www /srv
+        useradd --uid 1001 --gid app --create-home web
+        sed -i '/^app:/d' /etc/shadow
+      '';
+      perms = [ { path = "/srv"; mode = "0750"; } { path = "/home/web"; gname = "www"; } ];
+      config.User = "web:www";
+    }""",
+    "accounts-apart": r"""plain {
+      fromImage = accountsBase; copyToRoot = writeTextDir "sbin/tool" "tool\n";
+      users.app.uid = 1000;
+      fakeRootCommands = ''
+        ( stat -c '%a %u %n' home/app etc/shadow sbin/tool; cat etc/passwd ) > seen
+        echo x > home/app/x; chown 1000 home/app/x
+        echo web:x:80:80::/: >> etc/passwd
+      '';
+    }""",
+    "accounts-extra": r"""plain {
+      fromImage = accountsBase; uid = 7;
+      users.app = { uid = 1000; homeMode = "0500"; };
+      extraCommands = "cat etc/passwd > seen; echo x > home/app/x; echo web:x:80:80::/: >> etc/passwd";
+    }""",
+    "accounts-replaced": r"""plain {
+      users.app = { uid = 1000; };
+      extraCommands = "echo root:x:0:0::/: > etc/passwd; rm -r home";
     }""",
     "useradd": r"""plain {
       contents = [ bash coreutils ];
@@ -275,6 +316,58 @@ def test_owners_as_data_come_last(built: Outputs) -> None:
     image = open_image(built["owners"])
     assert told(image, "data/made") == (0o640, 1000, 5)
     assert image.read("etc/passwd").count(b"\napp:") == 1
+
+
+ROOT, WWW, APP = "root:x:0:0::/root:/bin/sh\n", "www:x:33:33::/var/www:{}\n", "app:x:1000:1000::/home/app:/bin/sh\n"
+
+
+def test_a_script_finds_users_and_groups(built: Outputs) -> None:
+    image = open_image(built["accounts"])
+    assert image.read("seen") == b"700 app:app /home/app\n600 root:root /etc/shadow\n"
+    assert told(image, "srv") == (0o750, 1000, 33)
+    assert told(image, "home/web") == (0o755, 1001, 33) and told(image, "home/app") == (0o700, 1000, 1000)
+    passwd = image.read("etc/passwd").decode()
+    assert passwd.startswith(ROOT + WWW.format("/bin/sh") + APP + "web:x:1001:1000::/home/web:")
+    assert image.read("etc/group") == b"root:x:0:\nwww:x:33:app\napp:x:1000:\n"
+    shadow = image.read("etc/shadow").decode().splitlines()
+    assert [line.partition(":")[0] for line in shadow] == ["root", "www", "web", "app"], "what it took out is back"
+    said = subprocess.check_output(["nix-store", "--read-log", script_layer(built, "accounts")], text=True)
+    assert said == "users.www: in /etc/passwd already, uid 33: shell is /bin/sh now, was /bin/false\n"
+
+
+def script_layer(built: Outputs, name: str) -> str:
+    """The derivation that has run the scripts of an image."""
+    needed = subprocess.check_output(["nix-store", "--query", "--requisites", built.derivation(name)], text=True)
+    [layer] = [path for path in needed.split() if path.endswith("-script-layer.drv")]
+    return layer
+
+
+def test_scripts_that_see_nothing_of_the_base_find_its_accounts(built: Outputs) -> None:
+    image = open_image(built["accounts-apart"])
+    passwd = ROOT + WWW.format("/bin/false") + APP
+    assert image.read("seen").decode() == "700 1000 home/app\n600 0 etc/shadow\n644 0 sbin/tool\n" + passwd
+    assert image.read("etc/passwd").decode() == passwd + "web:x:80:80::/:\n"
+    assert told(image, "home/app") == (0o700, 1000, 1000) and told(image, "home/app/x") == (0o644, 1000, 0)
+    assert told(image, "etc/shadow") == (0o600, 0, 0) and image.tree["sbin"].issym()
+
+    image = open_image(built["accounts-extra"])
+    assert image.read("seen").decode() == passwd
+    assert image.read("etc/passwd").decode() == passwd + "web:x:80:80::/:\n"
+    assert told(image, "home/app") == (0o500, 1000, 1000) and told(image, "home/app/x") == (0o644, 7, 0)
+    assert told(image, "etc/shadow") == (0o600, 0, 0) and told(image, "etc/passwd") == (0o644, 0, 0)
+
+
+def test_what_is_asked_for_holds_in_the_end(built: Outputs) -> None:
+    image = open_image(built["accounts-replaced"])
+    assert image.read("etc/passwd").decode() == "root:x:0:0::/:\n" + APP
+    assert told(image, "home/app") == (0o700, 1000, 1000)
+
+
+def test_a_script_that_gives_a_user_another_number_is_told(nix: Nix) -> None:
+    said = nix.failure(
+        'build { name = "x"; users.app.uid = 1000; extraCommands = "echo app:x:7:7::/: > etc/passwd"; }', build=True
+    )
+    assert "\ndockertools-py derivation: users.app.uid is 1000, but `app` has 7 in /etc/passwd already: write " in said
 
 
 def test_useradd(built: Outputs) -> None:

@@ -192,3 +192,24 @@ def test_pwck_and_grpck_find_nothing(tmp_path: Path) -> None:
                 command, capture_output=True, text=True, env={"PATH": SYSTEM_PATH, "LC_ALL": "C"}, check=False
             )
             assert (done.returncode, done.stdout + done.stderr) == (0, ""), files
+
+
+def test_what_was_there_is_said() -> None:
+    users = [User("www-data", 33, home="/srv/www", extra_groups=("users",)), User("root", 0), User("app", 5)]
+    accounts = merge_accounts(users, [Group("users", 100, ("node", "root")), Group("new", 7)], DEBIAN)
+    assert accounts.made == {"app"}
+    assert accounts.notes == (
+        "groups.users: in /etc/group already, gid 100: root joined it",
+        "users.www-data: in /etc/passwd already, uid 33: home is /srv/www now, was /var/www",
+        "users.root: in /etc/passwd already, uid 0: kept as it is",
+    )
+
+
+def test_after_scripts_only_changes_are_said_and_homes_are_made_again() -> None:
+    users = [User("app", 5, shell="/bin/sh"), User("www-data", 33)]
+    first = merge_accounts(users, [], DEBIAN)
+    changed = first.files[PASSWD].replace(b":/home/app:/bin/sh", b":/srv/app:/bin/other")
+    again = merge_accounts(users, [], DEBIAN | dict(first.files) | {PASSWD: changed}, first.made)
+    assert again.notes == ("users.app: in /etc/passwd already, uid 5: shell is /bin/sh now, was /bin/other",)
+    assert [home.path for home in again.homes] == ["/srv/app"], "where it is now"
+    assert b"\napp:x:5:5::/srv/app:/bin/sh\n" in again.files[PASSWD]
