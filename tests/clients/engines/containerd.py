@@ -11,6 +11,7 @@ from tests.clients.engines.daemon import Daemon
 from tests.clients.engines.engine import SYSTEM_PATH, Engine, Inspection, Service
 from tests.clients.engines.errors import CommandError, EngineError, Refused
 from tests.clients.engines.network import loopback
+from tests.clients.engines.runtime import Runtime
 
 SETTINGS = """\
 version = 2
@@ -32,9 +33,12 @@ class Containerd(Engine):
     def __init__(self, state: Path, *, path: str = SYSTEM_PATH) -> None:
         super().__init__(state, path=path)
         self._daemon = Daemon(self.namespace, state / "containerd.log")
+        self._runtime = Runtime(self.namespace, state / "output")
+        self._to_files = f"--runc-binary={self._runtime.program}"
 
     def start(self) -> None:
         super().start()
+        self._runtime.install()
         settings = self.state / "config.toml"
         self.namespace.seen(settings).write_text(SETTINGS.format(root=self.state / "root"))
         version = ["ctr", "--connect-timeout=1s", "version"]
@@ -73,31 +77,32 @@ class Containerd(Engine):
         if entrypoint:
             raise NotImplementedError("ctr cannot replace an entrypoint")
         name = f"run-{uuid.uuid4().hex}"
-        return self._run_as(name, reference, argv, user) if user else self._ctr("run", "--rm", reference, name, *argv)
+        if user:
+            self._run_as(name, reference, argv, user)
+        else:
+            self._in_container(name, "run", "--rm", self._to_files, reference, name, *argv)
+        return self._runtime.stdout(name)
 
-    def _run_as(self, name: str, reference: str, argv: Sequence[str], user: str) -> str:
+    def _run_as(self, name: str, reference: str, argv: Sequence[str], user: str) -> None:
         # `ctr run --user` came with containerd 1.7; `ctr tasks exec --user` is older, but wants a container that runs.
         config = self.inspect(reference).config
         command = [*(config.get("Entrypoint") or []), *(argv or config.get("Cmd") or [])]
         mount = f"--mount=type=bind,src={IDLER.resolve()},dst={IDLER_INSIDE},options=bind:ro"
-        self._ctr("run", "--detach", mount, reference, name, IDLER_INSIDE, "sleep", "600")
+        self._ctr("run", "--detach", mount, self._to_files, reference, name, IDLER_INSIDE, "sleep", "600")
         try:
-            return self._ctr("tasks", "exec", "--exec-id=1", f"--user={user}", name, *command)
+            self._in_container(name, "tasks", "exec", "--exec-id=1", f"--user={user}", name, *command)
         finally:
             self._remove(name)
 
     @contextmanager
     def serve(self, reference: str) -> Iterator[Service]:
         name = f"service-{uuid.uuid4().hex}"
-        log = Path("/run") / f"{name}.log"
         with loopback(self.namespace) as network:
-            options = ["--detach", f"--log-uri=file://{log}", f"--with-ns=network:{network}"]
-            self._ctr("run", *options, reference, name)
+            self._ctr("run", "--detach", self._to_files, f"--with-ns=network:{network}", reference, name)
             try:
                 yield Service(self.namespace, network, name)
             except EngineError as error:
-                logs = self.namespace.attempt(["cat", str(log)])
-                error.add_note(f"log of the container:\n{logs.stdout.decode(errors='replace')}")
+                error.add_note(f"log of the container:\n{self._runtime.log(name)}")
                 raise
             finally:
                 self._remove(name)
@@ -130,6 +135,14 @@ class Containerd(Engine):
         left = self._ctr("content", "ls", "--quiet").split()
         if left:
             raise EngineError(f"containerd keeps blobs: {left}")
+
+    def _in_container(self, container: str, *argv: str) -> None:
+        """Run a program to its end; an error has what it said."""
+        try:
+            self._ctr(*argv)
+        except CommandError as error:
+            error.add_note(self._runtime.log(container))
+            raise
 
     def _remove(self, container: str) -> None:
         self._ctr("tasks", "rm", "--force", container)

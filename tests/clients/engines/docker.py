@@ -4,8 +4,6 @@ import json
 import re
 import shutil
 import subprocess
-import time
-import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,8 +12,10 @@ from typing import Any
 from tests.clients.engines.daemon import Daemon
 from tests.clients.engines.engine import SYSTEM_PATH, Engine, Inspection, Service
 from tests.clients.engines.errors import CommandError, EngineError, Refused
+from tests.clients.engines.runtime import Runtime
 
 LOADED = re.compile(r"^Loaded image(?: ID)?: (\S+)$", re.MULTILINE)
+RUNTIME = "to-files"
 
 
 class Docker(Engine):
@@ -27,12 +27,19 @@ class Docker(Engine):
         super().__init__(state, path=path)
         self.containerd_store = containerd_store
         self._daemon = Daemon(self.namespace, state / "dockerd.log")
+        self._runtime = Runtime(self.namespace, state / "output")
 
     def start(self) -> None:
         super().start()
+        self._runtime.install()
         settings = self.state / "daemon.json"
         self.namespace.seen(settings).write_text(
-            json.dumps({"features": {"containerd-snapshotter": self.containerd_store}})
+            json.dumps(
+                {
+                    "features": {"containerd-snapshotter": self.containerd_store},
+                    "runtimes": {RUNTIME: {"path": str(self._runtime.program)}},
+                }
+            )
         )
         # No bridge and no packet filter: the tests need neither, and both would change the host.
         argv = ["dockerd", f"--data-root={self.state / 'data'}", "--host=unix:///run/docker.sock"]
@@ -73,37 +80,27 @@ class Docker(Engine):
     ) -> str:
         options = [f"--user={user}"] if user else []
         options += [f"--entrypoint={entrypoint}"] if entrypoint else []
-        # Not attached: `docker run` of release 28 has been seen to lose the output of a program that ends at once.
-        name = self._docker("run", "--detach", "--network=none", *options, reference, *argv).strip()
+        name = self._start(*options, reference, *argv)
         try:
             code = int(self._docker("wait", name))
-            output = self._logs(name)
         finally:
             self._docker("rm", "--force", name)
-        stdout, stderr = output.stdout.decode(errors="replace"), output.stderr.decode(errors="replace")
         if code:
-            raise CommandError([reference, *argv], code, stdout, stderr)
-        return stdout
+            raise CommandError([reference, *argv], code, "", self._runtime.log(name))
+        return self._runtime.stdout(name)
 
-    def _logs(self, name: str) -> subprocess.CompletedProcess[bytes]:
-        """What a container that ended has said: release 26 has been seen to have nothing of it yet right after `wait`."""
-        for _ in range(20):
-            output = self._attempt("logs", name)
-            if output.stdout or output.stderr:
-                break
-            time.sleep(0.1)
-        return output
+    def _start(self, *argv: str) -> str:
+        """Start a container, and return its id."""
+        return self._docker("run", "--detach", "--network=none", f"--runtime={RUNTIME}", *argv).strip()
 
     @contextmanager
     def serve(self, reference: str) -> Iterator[Service]:
-        name = f"service-{uuid.uuid4().hex}"
-        self._docker("run", "--detach", "--network=none", f"--name={name}", reference)
+        name = self._start(reference)
         try:
             pid = self._docker("inspect", "--format={{.State.Pid}}", name).strip()
             yield Service(self.namespace, f"/proc/{pid}/ns/net", name)
         except EngineError as error:
-            logs = self._attempt("logs", name)
-            error.add_note(f"log of the container:\n{(logs.stdout + logs.stderr).decode(errors='replace')}")
+            error.add_note(f"log of the container:\n{self._runtime.log(name)}")
             raise
         finally:
             self._docker("rm", "--force", name)
