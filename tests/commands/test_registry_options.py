@@ -35,7 +35,7 @@ def test_a_pipe_stays_one(tmp_path: Path) -> None:
     reader = threading.Thread(target=lambda: read.append((tmp_path / "pipe").read_text()))
     reader.start()
     write_digest(tmp_path / "pipe", DIGEST)
-    reader.join(10)
+    reader.join(60)
     assert read == [f"{DIGEST}\n"] and (tmp_path / "pipe").is_fifo()
 
 

@@ -78,7 +78,7 @@ def test_clean_ends_only_the_daemon_that_it_started(tmp_path: Path) -> None:
 
 def running(pid: int) -> bool:
     """Says whether a process still runs, a moment being granted."""
-    for _ in range(50):
+    for _ in range(600):
         state = Path(f"/proc/{pid}/stat")
         if not state.exists() or state.read_text().rsplit(")", 1)[1].split()[0] == "Z":
             return False

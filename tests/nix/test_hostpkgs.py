@@ -209,9 +209,10 @@ def test_python_has_byte_code_and_writes_none() -> None:
 def served(*command: str | Path, socket_file: Path) -> Iterator[None]:
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as server:
         try:
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + 60
             while not socket_file.is_socket():
-                assert server.poll() is None and time.monotonic() < deadline, server.communicate()[0]
+                assert server.poll() is None, server.communicate()[0]
+                assert time.monotonic() < deadline, f"no {socket_file}"
                 time.sleep(0.02)
             yield
         finally:
@@ -307,13 +308,13 @@ def test_what_is_remembered_is_taken(tmp_path: Path) -> None:
     assert evaluate(f"(import {SET} {{ remembered = {tmp_path}/absent; }}).bash.version") != "0"
 
 
-def test_evaluation_is_fast() -> None:
-    def seconds() -> float:
-        start = time.monotonic()
-        run("nix-instantiate", "--eval", "-E", f"(import {SET} {{ }}).bash.outPath")
-        return time.monotonic() - start
-
-    assert min(seconds() for _ in range(5)) < 0.3
+def test_evaluation_is_little_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """37 calls with a note and 14 021 without, on Debian 12: 16 ms and 67 ms."""
+    monkeypatch.setenv("NIX_SHOW_STATS", "1")
+    monkeypatch.setenv("NIX_SHOW_STATS_PATH", str(tmp_path / "stats"))
+    for arguments, most in (("", 200), ("remembered = null;", 50_000)):
+        run("nix-instantiate", "--eval", "-E", f"(import {SET} {{ {arguments} }}).bash.outPath")
+        assert 0 < json.loads((tmp_path / "stats").read_text())["nrFunctionCalls"] < most
 
 
 def test_files_that_are_installed_do_as_well() -> None:

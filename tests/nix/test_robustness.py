@@ -215,7 +215,7 @@ def test_killed_while_a_script_runs(
     if whom == "nix":
         process.kill()
     kill(below)
-    assert process.wait(timeout=30) != 0
+    assert process.wait(timeout=120) != 0
     requisites = nix.run("nix-store", "--query", "--requisites", derivation).stdout.split()
     (layer,) = (path for path in requisites if path.endswith(f"-{kind}-layer.drv"))
     (left,) = nix.run("nix-store", "--query", "--outputs", layer).stdout.split()

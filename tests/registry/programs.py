@@ -19,7 +19,7 @@ HTPASSWD = f"{USER}:$2b$05$abcdefghijklmnopqrstuuwcle0T2xomEhL8cbgKGAAcVUzZpVMmy
 """bcrypt, which docker-registry asks for and the standard library has not."""
 
 _PORT = re.compile(rb"(?:listening on 127\.0\.0\.1:|serving on port )(\d+)")
-_START = 20.0
+_START = 60.0
 
 
 def crane() -> str:

@@ -261,7 +261,7 @@ def test_it_is_sent_while_it_is_made(rules: Rules, host: str, made: Made, tmp_pa
         def make(self, number: int, threads: int) -> Iterator[bytes]:  # type: ignore[override]
             data = gzip.compress(self.layers[number], mtime=0)
             yield data[: 2 << 20]
-            for _ in range(1000):
+            for _ in range(6000):
                 if arrived.exists():
                     break
                 time.sleep(0.01)
@@ -436,13 +436,14 @@ def test_a_registry_that_stalls(rules: Rules, host: str, made: Made, monkeypatch
     over = threading.Event()
 
     def stalled(handler: Handler, _: bytes) -> None:
-        over.wait(30)
+        over.wait(60)
         handler.close_connection = True
 
-    monkeypatch.setattr(transport, "COMMIT_TIMEOUT", 0.2)
+    seconds = 2  # and no less: all other answers have to come in this time
+    monkeypatch.setattr(transport, "COMMIT_TIMEOUT", seconds)
     rules.fail("blobs/uploads/upload1", stalled)
     client = Client([f"http://{host}/team/app:1"])
-    client.session._transport._timeout = 0.2
+    client.session._transport._timeout = seconds
     client.push(Made(made.layers[:1], made.made))
     over.set()
     complete(rules, "1", [made.layers[0]])

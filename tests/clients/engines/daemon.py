@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tests.clients.engines.errors import EngineError
-from tests.clients.engines.namespace import Namespace, wait_until
+from tests.clients.engines.namespace import COMMAND_SECONDS, Namespace, wait_until
 
 
 class Daemon:
@@ -34,7 +34,7 @@ class Daemon:
         """End the daemon and wait until it has put all in order. Does nothing when it does not run."""
         if self._process and not self._has_ended():
             self._namespace.run(["kill", self._namespace.seen(self._pid_file).read_text().strip()])
-            self._process.wait(timeout=30)
+            self._process.wait(timeout=COMMAND_SECONDS)
 
     def _output(self) -> str:
         return self._namespace.seen(self._log).read_text(errors="replace")

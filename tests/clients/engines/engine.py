@@ -43,7 +43,7 @@ class Service:
     network: str
     identity: str
 
-    def ask(self, port: int, request: bytes, *, seconds: float = 20) -> str:
+    def ask(self, port: int, request: bytes, *, seconds: float = 60) -> str:
         """Send `request` to 127.0.0.1:port as soon as something listens there, and return the answer up to its end."""
         return self.namespace.run(
             ["nsenter", f"--net={self.network}", "--", *python(_ASK), str(port), str(seconds)], stdin=request

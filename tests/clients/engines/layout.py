@@ -11,6 +11,7 @@ from typing import Any
 
 from tests.clients.engines.engine import SYSTEM_PATH, Engine, Inspection, Service, familiar
 from tests.clients.engines.errors import CommandError, EngineError, Refused
+from tests.clients.engines.namespace import COMMAND_SECONDS
 from tests.clients.engines.network import loopback
 
 # What other engines give to containers; umoci's own choice is too little for a service that changes its user.
@@ -101,7 +102,7 @@ class Layout(Engine):
             finally:
                 # A service that has ended by itself is gone already: `ask` has told.
                 self.namespace.attempt([self.runtime, "kill", name, "KILL"])
-                process.wait(timeout=30)
+                process.wait(timeout=COMMAND_SECONDS)
 
     def inspect(self, reference: str) -> Inspection:
         config = json.loads(self._skopeo("inspect", "--config", "--raw", self._layout(reference)))
