@@ -13,6 +13,22 @@ let
     copyToRoot = buildEnv { name = "root"; paths = [ nix bash coreutils ]; pathsToLink = [ "/bin" ]; };
     config.Env = [ "PATH=/bin" "USER=root" "HOME=/root" "NIX_CONFIG=build-users-group =" ];
   };
+  withApp = fakeNss.override { extraPasswdLines = [ "app:x:1000:1000::/home/app:/bin/sh" ]; extraGroupLines = [ "app:x:1000:" ]; };
+  fillEtc = import ./etc.nix { inherit pkgs; };
+  showEtc = [
+    (writeScript "show-etc" ''
+      #!${busybox}/bin/sh
+      PATH=${busybox}/bin
+      cd /etc
+      for file in motd app app/conf.d app/conf.d/one app/key localtime; do
+        stat -c "$file %a %u:%g $(readlink $file)" $file
+      done
+      readlink static
+      cat motd app/conf.d/one app/key
+      grep -q localhost hosts && echo engines put their own hosts in place
+      ls -A app app/conf.d
+    '')
+  ];
   one = buildLayeredImage { name = "one"; tag = "1"; contents = [ busybox ]; compressor = "none"; };
 
   images = {
@@ -43,7 +59,7 @@ let
     users = buildLayeredImage {
       name = "users";
       tag = "1";
-      contents = [ busybox caCertificates (fakeNss.override { extraPasswdLines = [ "app:x:1000:1000::/home/app:/bin/sh" ]; extraGroupLines = [ "app:x:1000:" ]; }) ];
+      contents = [ busybox caCertificates withApp ];
       fakeRootCommands = "install -d -m 700 -o 1000 -g 1000 home/app";
       config = { User = "app"; WorkingDir = "/home/app"; };
     };
@@ -64,6 +80,11 @@ let
       run = "echo $greeting $hooked $HOME; buildDerivation && read -r x < $out && echo $x";
     };
     minimal = buildLayeredImage { name = "minimal"; tag = "1"; contents = [ coreutils ]; rootfs = "minimal"; };
+    # by each way to be root
+    etc-layered = buildLayeredImage {
+      name = "etc"; tag = "layered"; contents = [ withApp ]; enableFakechroot = true; fakeRootCommands = fillEtc; config.Cmd = showEtc;
+    };
+    etc-plain = buildImage { name = "etc"; tag = "plain"; copyToRoot = [ withApp ]; runAsRoot = fillEtc; config.Cmd = showEtc; };
     # several compressors, a tag that is the hash
     merged = mergeImages [ one (buildImage { name = "two"; copyToRoot = [ busybox ]; compressor = "zstd"; }) (streamLayeredImage { name = "three"; tag = "3"; contents = [ busybox ]; }) ];
   };

@@ -165,6 +165,34 @@ def test_minimal_root(dropin: Dropin) -> None:
     assert dropin.run("minimal", "/bin/sh", "-c", script, user="1000:1000") == "1777 0\n555 0\n0\n"
 
 
+ETC = """\
+motd 777 0:0 /etc/static/motd
+app 755 0:0
+app/conf.d 755 0:0
+app/conf.d/one 777 0:0 /etc/static/app/conf.d/one
+app/key 440 1000:7
+localtime 777 0:0 ../usr/share/zoneinfo/UTC
+/nix/store/HASH-etc/etc
+welcome
+one
+secret
+engines put their own hosts in place
+app:
+conf.d
+key
+
+app/conf.d:
+one
+"""
+
+
+@pytest.mark.parametrize("name", ["etc-plain", "etc-layered"])
+def test_etc_is_filled_as_NixOS_does(dropin: Dropin, name: str) -> None:
+    """By a program that a script runs as root; the store paths that its links lead to come along."""
+    shown = re.sub(r"/nix/store/[a-z0-9]{32}-", "/nix/store/HASH-", dropin.run(name))
+    assert [line.rstrip() for line in shown.splitlines()] == ETC.splitlines()
+
+
 def test_merged_images_of_several_compressors(dropin: Dropin) -> None:
     names = sorted(map(familiar, dropin.references("merged")))
     assert names[:2] == ["one:1", "three:3"] and re.fullmatch(r"two:[a-z0-9]{32}", names[2])
