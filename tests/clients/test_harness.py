@@ -6,7 +6,7 @@ import pytest
 
 from tests.clients.available import engine_parameters
 from tests.clients.engines.engine import Engine, familiar
-from tests.clients.engines.errors import EngineError, Refused
+from tests.clients.engines.errors import CommandError, EngineError, Refused
 from tests.clients.handmade import BUSYBOX, CREATED, HandmadeImage
 from tests.clients.need import need
 
@@ -47,8 +47,15 @@ def test_says_that_a_service_is_not_there(empty_engine: Engine, image: HandmadeI
 
 def test_says_that_a_program_fails(empty_engine: Engine, image: HandmadeImage, tmp_path: Path) -> None:
     [reference] = empty_engine.load(image.write(tmp_path / "a.tar"))
-    with pytest.raises(EngineError):
-        empty_engine.run(reference, ["/bin/busybox", "false"])
+    with pytest.raises(CommandError) as raised:
+        empty_engine.run(reference, ["/bin/busybox", "sh", "-c", "echo the reason >&2; exit 7"])
+    assert raised.value.code == 7
+    assert "the reason" in "\n".join([str(raised.value), *getattr(raised.value, "__notes__", ())])
+
+
+def test_says_nothing_of_a_program_that_does(empty_engine: Engine, image: HandmadeImage, tmp_path: Path) -> None:
+    [reference] = empty_engine.load(image.write(tmp_path / "a.tar"))
+    assert empty_engine.run(reference, ["/bin/busybox", "true"]) == ""
 
 
 @pytest.mark.parametrize("number", [0, 1])
