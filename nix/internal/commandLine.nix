@@ -3,7 +3,7 @@
 # Type: package set -> { program; validated; validate; runnable; release; }
 #   program     an executable file, `dockertools-py`
 #   validated   an image -> a derivation that fails when anything in its archive is not as it says
-#   validate    { name, files } -> the same of archives and layouts
+#   validate    { name, files } -> the same of archives and layouts; the output has a report
 #   runnable    an image -> the same with packages in the place of its executables, since `nix run` wants a `bin`
 #   release     { constituents, releaseName, meta } -> a job of Hydra that is there when all of others are
 pkgs:
@@ -19,7 +19,14 @@ let
     inherit name;
     inherit (pkgs.python3) system;
     builder = "${pkgs.bash}/bin/bash";
-    args = [ "-euc" ''result=$("$@"); echo "$result" > $out'' "validated" ]
+    # As Hydra shows it: a report.
+    args = [ "-euc" ''
+      result=$("$@")
+      ${pkgs.coreutils}/bin/mkdir -p $out/nix-support
+      echo "$result" > $out/report.txt
+      echo "doc report $out/report.txt" > $out/nix-support/hydra-build-products
+      echo "$name" > $out/nix-support/hydra-release-name
+    '' "validated" ]
       ++ command ++ [ "validate" ] ++ files
       ++ (if scope.zstdProgram == null then [ ] else [ "--zstd" scope.zstdProgram ]);
   };

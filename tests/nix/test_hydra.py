@@ -137,5 +137,7 @@ def test_release_is_there_when_all_jobs_are(nix: Nix) -> None:
     checks = [path for path in constituents if path.name.endswith("-check")]
     assert len(checks) == len(EXAMPLES)
     for check in checks:
-        reports = check.read_text().splitlines()
+        reports = (check / "report.txt").read_text().splitlines()
         assert len(reports) == 3 and all(report.endswith(" 0 mismatches") for report in reports), check
+        products = (check / "nix-support/hydra-build-products").read_text()
+        assert products == f"doc report {check}/report.txt\n"
