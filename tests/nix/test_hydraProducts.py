@@ -1,5 +1,6 @@
 """hydraProducts: an image with what Hydra reads of an output, read as Hydra reads it."""
 
+import json
 import re
 import subprocess
 import sys
@@ -7,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Nix
+from tests.conftest import CHECKOUT, Nix
 from tests.nix.building import Build, Outputs
 from tests.nix.opened import lines, open_image
+from tests.nix.stand_in import write_stand_in
 
 FUNCTION = "hydraProducts"
 pytestmark = pytest.mark.xdist_group("nix-hydra")
@@ -130,6 +132,40 @@ def test_it_does_not_need_the_archive_too(nix: Nix) -> None:
 def test_meta_is_that_of_the_image_unless_given(nix: Nix) -> None:
     job = f"let {PRELUDE} in (hydraProducts {{ inherit image; meta.timeout = 60; }})"
     assert nix.eval(f"{job}.meta") == {"description": "d", "timeout": 60}
+
+
+@pytest.fixture
+def jobset(tmp_path: Path) -> Path:
+    """The one of docs/reference.md."""
+    (text,) = re.findall(r"^```nix jobset\n(.*?)^```$", (CHECKOUT / "docs/reference.md").read_text(), re.M | re.S)
+    file = tmp_path / "jobs/release.nix"
+    file.parent.mkdir()
+    file.write_text(text)
+    return file
+
+
+def test_documented_jobset_in_restricted_evaluation(nix: Nix, jobset: Path, tmp_path: Path) -> None:
+    inputs = {"nixpkgs": write_stand_in(tmp_path / "nixpkgs"), "dockertools_py": CHECKOUT, "jobs": jobset.parent}
+    given = " ".join(f"{name} = {inputs[name]};" for name in ("nixpkgs", "dockertools_py"))
+    body = f"with builtins; mapAttrs (_: mapAttrs (_: job: [ job.system job.drvPath ])) (import {jobset} {{ {given} }})"
+    options = ["--option", "restrict-eval", "true", "--option", "allow-import-from-derivation", "false"]
+    paths = [word for name, path in inputs.items() for word in ("-I", f"{name}={path}")]
+    command = ["nix-instantiate", "--eval", "--strict", "--json", "--read-write-mode", *options, *paths, "-E", body]
+    jobs = json.loads(nix.run(*command).stdout)
+    assert {name: {system: job[0] for system, job in of.items()} for name, of in jobs.items()} == {
+        name: {system: system for system in ("x86_64-linux", "aarch64-linux")} for name in ("image", "push", "layers")
+    }
+    assert len({job[1] for of in jobs.values() for job in of.values()}) == 6
+
+
+def test_documented_jobset_builds(nix: Nix, jobset: Path) -> None:
+    given = f"nixpkgs = {CHECKOUT}/nix/hostpkgs; dockertools_py = {CHECKOUT}; supportedSystems = [ builtins.currentSystem ];"
+    chosen = [word for name in ("image", "layers", "push") for word in ("-A", name)]
+    done = nix.run("nix-build", "--no-out-link", *chosen, "-E", f"import {jobset} {{ {given} }}")
+    image, layers, push = map(Path, done.stdout.split())
+    assert [path.name for _, _, path, _ in products(image)] == ["docker-image-app.tar"]
+    assert len(layers.read_text().splitlines()) == metrics(image)["layers"][0]
+    assert push.name.endswith("-lazy-push-app")
 
 
 @pytest.mark.parametrize(
