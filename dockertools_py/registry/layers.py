@@ -27,6 +27,7 @@ from dockertools_py.model.descriptor import Descriptor
 from dockertools_py.model.digest import Digest
 from dockertools_py.model.media_type import compressor_of
 from dockertools_py.model.platform import Platform
+from dockertools_py.pack.compression import shares
 from dockertools_py.pack.decompression import decompress
 from dockertools_py.pack.verified import Buffer, verified
 from dockertools_py.registry.cache import Cache
@@ -161,8 +162,8 @@ class LayerPush:
         # What is stored goes first: nobody has to wait for it.
         stored = [layer for layer in missing if layer.stored]
         made = sorted((layer for layer in missing if not layer.stored), key=lambda layer: -layer.size)
-        total = sum(layer.size for layer in made)
-        makers = [partial(layer.make, -(-self._cores * layer.size // max(1, total))) for layer in made]
+        threads = shares([layer.size for layer in made], self._cores)
+        makers = [partial(layer.make, count) for layer, count in zip(made, threads, strict=True)]
         with spooled(makers, self._cores) as spools:
             tasks = [partial(self._send_stored, layer) for layer in stored]
             tasks += [

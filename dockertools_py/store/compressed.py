@@ -9,7 +9,7 @@ from typing import Any
 
 from dockertools_py.model.digest import Digest
 from dockertools_py.model.media_type import LAYER_OF_COMPRESSOR, OCI_LAYER
-from dockertools_py.pack.compression import compress
+from dockertools_py.pack.compression import compress, shares
 from dockertools_py.pack.layer import BlobSource, Layer
 from dockertools_py.store.parallel import parallel
 from dockertools_py.store.produce import layer_chunks
@@ -32,18 +32,20 @@ def compress_layers(
 ) -> dict[Digest, BlobSource]:
     """The blob of each layer by its diff_id, in files of `folder`; layers that are compressed already have none.
 
-    A process a layer, `cores` of them at once; a layer has as many threads as its part of all bytes is of the cores.
+    A process a layer, `cores` of them at once.
     """
     plain = {layer.diff_id: layer for layer in layers if is_plain(layer)}
     if compression.compressor == "none":
         return {}
-    total = sum(layer.size for layer in plain.values())
+    ordered = sorted(plain.values(), key=lambda layer: -layer.size)
+    sizes = [layer.size for layer in ordered]
     tasks = [
-        partial(_compress, layer, folder, compression, -(-cores * layer.size // max(1, total)))
-        for layer in plain.values()
+        partial(_compress, layer, folder, compression, threads)
+        for layer, threads in zip(ordered, shares(sizes, cores), strict=True)
     ]
-    blobs = parallel(tasks, [layer.size for layer in plain.values()], cores)
-    return {diff_id: BlobSource.from_json(blob) for diff_id, blob in zip(plain, blobs, strict=True)}
+    made = zip(ordered, parallel(tasks, sizes, cores), strict=True)
+    blobs = {layer.diff_id: BlobSource.from_json(blob) for layer, blob in made}
+    return {diff_id: blobs[diff_id] for diff_id in plain}
 
 
 def is_plain(layer: Layer) -> bool:

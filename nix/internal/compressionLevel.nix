@@ -2,7 +2,7 @@
 { arguments, types, ... }:
 function: compressor: level:
 let
-  levels = { gz = { type = types.between 1 9; default = 4; }; zstd = { type = types.between 1 19; default = 3; }; none = { type = types.any; default = 0; }; }.${compressor};
+  levels = { gz = { type = types.between 1 9; default = 2; }; zstd = { type = types.between 1 19; default = 3; }; none = { type = types.any; default = 0; }; }.${compressor};
 in
 if level == null then levels.default
 else if levels.type.check level then level

@@ -2,6 +2,7 @@
 
 import gzip as stdlib_gzip
 import random
+import struct
 import subprocess
 import sys
 import zlib
@@ -19,6 +20,7 @@ from dockertools_py.pack.compression import (
     check_level,
     compress,
     gzip,
+    shares,
 )
 from tests.oracle.programs import need
 
@@ -127,6 +129,59 @@ def test_hardly_larger_than_gzip_makes_it() -> None:
     data = text(4 * BLOCK_SIZE, 1)
     theirs = subprocess.run([need("gzip"), "-6", "-n"], input=data, capture_output=True, check=True).stdout
     assert len(squeezed(data)) < 1.01 * len(theirs)
+
+
+RANDOM = random.Random(7).randbytes(2 * BLOCK_SIZE + 99_999)
+EVEN = bytes(range(256)) * (BLOCK_SIZE // 256)
+FLOATS = b"".join(
+    struct.pack("<f", value) for value in map(random.Random(8).gauss, [0.0] * (BLOCK_SIZE // 4), [1.0] * (BLOCK_SIZE // 4))
+)
+
+
+@pytest.mark.parametrize("level", [1, 6, 9])
+def test_blocks_in_which_deflate_finds_nothing_are_stored(level: int) -> None:
+    made = squeezed(RANDOM, level)
+    assert stdlib_gzip.decompress(made) == RANDOM
+    assert RANDOM[:0xFFFF] in made
+    assert len(made) < 1.0002 * len(RANDOM)
+    assert squeezed(pieces(RANDOM, 7_777), level, workers=7) == made
+    done = subprocess.run([need("gzip"), "-dc"], input=made, capture_output=True, check=True)
+    assert done.stdout == RANDOM
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_stored_blocks_between_others(size: int) -> None:
+    # The last one is stored, and is not; what follows a stored block is primed with it.
+    dense = RANDOM[: size * BLOCK_SIZE]
+    for data in (dense, TEXT[:BLOCK_SIZE] + dense, dense + TEXT, TEXT[:BLOCK_SIZE] + dense + TEXT[:99]):
+        assert stdlib_gzip.decompress(squeezed(data)) == data
+    again = dense[-WINDOW // 2 :]
+    assert len(squeezed(dense + again)) < len(squeezed(dense)) + len(again) // 50
+
+
+@pytest.mark.parametrize(("data", "part"), [(EVEN, 0.01), (FLOATS, 0.95), (RANDOM[: 20 << 10] * 26, 0.1)])
+def test_bytes_that_look_random_and_are_not_are_deflated(data: bytes, part: float) -> None:
+    assert len(squeezed(data[:BLOCK_SIZE])) < part * BLOCK_SIZE
+
+
+def test_small_contents_are_deflated_always() -> None:
+    assert squeezed(RANDOM[:1000]) == as_the_docstring_says(RANDOM[:1000], 6)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "cores", "threads"),
+    [
+        ([], 2, []),
+        ([5], 4, [4]),
+        ([0], 2, [2]),
+        ([100, 100, 100], 2, [1, 1, 2]),
+        ([90, 5, 5], 2, [2, 1, 2]),
+        ([10] * 10, 8, [1, 1, 1, 1, 1, 1, 2, 2, 4, 8]),
+        ([1] * 5, 1, [1] * 5),
+    ],
+)
+def test_every_core_has_something_to_do_to_the_end(sizes: list[int], cores: int, threads: list[int]) -> None:
+    assert shares(sizes, cores) == threads
 
 
 def test_an_error_of_the_input_is_passed_on() -> None:
