@@ -71,7 +71,7 @@ def _child(name: str, folder: Path, change: Path, compressor: str) -> Case:
     layer, image, blobs = outs.values()
     inherited = {"inheritConfig": "all", "allowPlatform": False}
     made = {"base": True, "bases": [str(base)], "layers": [layer], "config": {}, "created": "1970-01-01T00:00:01Z"}
-    packing = {"layers": [layer], "except": [], "compressor": compressor, "level": 4, "zstd": None}
+    packing = {"layers": [layer], "except": [], "compressor": compressor, "level": 2, "zstd": None}
     steps = [
         derivation(folder, f"layer of child{name}", {"verb": "tar_layer", "tarball": str(change), "zstd": None}),
         derivation(folder, f"image of child{name}", {"verb": "image", "platform": PLATFORM, **made, **inherited}),

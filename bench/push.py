@@ -32,7 +32,7 @@ BARS = (
         "fresh registry, layers to be made and compressed",
         "fresh, from the description",
         "skopeo fresh, docker archive",
-        None,
+        1,
     ),
     ("nothing changed, fresh machine", "nothing changed, fresh machine", "skopeo again, without its cache", 10),
 )
@@ -152,8 +152,8 @@ def results(data: str, measured: dict[str, Case], size: dict[str, int]) -> Itera
     yield "| what | bar | measured |\n|---|---|---|"
     for text, ours, theirs, limit in BARS:
         ratio = measured[theirs].median("wall") / measured[ours].median("wall")
-        missed = "" if ratio >= (limit or 0) else " **(missed)**"
-        yield f"| {text} | {f'{limit} times as fast' if limit else ''} | {ratio:.1f} times as fast{missed} |"
+        missed = "" if ratio >= limit else " **(missed)**"
+        yield f"| {text} | {limit} times as fast | {ratio:.1f} times as fast{missed} |"
     seconds = measured["nothing changed, fresh machine"].median("wall")
     yield f"| nothing changed, fresh machine | under 0.4 s | {seconds:.2f} s{'' if seconds < 0.4 else ' **(missed)**'} |\n"
     yield "| process | wall s | CPU s | peak MB | runs |\n|---|---:|---:|---:|---:|"

@@ -21,7 +21,7 @@ from measuring import Case, alternate
 from verbs import PYTHON, closure, derivation, nix, program
 
 HERE = Path(__file__).resolve().parent
-LEVEL = 4
+LEVEL = 2
 
 
 @dataclass(frozen=True)

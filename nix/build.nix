@@ -34,7 +34,7 @@
 #   layeringPipeline  operations that say what goes in which layer, or a file with them as JSON; then maxLayers is of no meaning
 #   debug             whether the build says which store paths are the biggest
 #   compressor        of the layers in the archive: "gz", "zstd" or "none"; the image id does not depend on it
-#   compressionLevel  null: 4 for gz, 3 for zstd
+#   compressionLevel  null: 2 for gz, 3 for zstd
 #   meta              of the derivation
 #
 # Each root (an item of `layers` and `contents`, a path that `config` mentions) has a derivation for its layers: put what

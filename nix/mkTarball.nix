@@ -8,7 +8,7 @@
 #   copyToRoot        packages whose files are copied to `/`
 #   name              of the derivation; by default the first package's
 #   compressor        "gz", "zstd" or "none"
-#   compressionLevel  null: 4 for gz, 3 for zstd
+#   compressionLevel  null: 2 for gz, 3 for zstd
 #   users, groups     users and groups, as of build
 #   perms             modes, owners and capabilities, as of build
 #   uid, gid, mtime   of all files

@@ -16,6 +16,7 @@ import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import accumulate
 from typing import IO
 
 from dockertools_py.errors import DockertoolsError
@@ -86,10 +87,10 @@ def gzip(chunks: Iterable[bytes | memoryview], *, level: int, workers: int) -> I
 def shares(sizes: Sequence[int], cores: int) -> list[int]:
     """How many threads each of several contents has, the largest first, of which a process each makes `cores` at once.
 
-    Each has its part of all bytes, and the last ones, beside which cores would be idle, their part of these cores.
+    Each has its part of what is left then: the last one, beside which the other cores would be idle, has all of them.
     """
-    total = max(1, sum(sizes))
-    return [max(1, -(-cores * size // total), cores // (len(sizes) - number)) for number, size in enumerate(sizes)]
+    left = list(accumulate(reversed(sizes)))[::-1]
+    return [max(1, round(cores * size / max(1, rest))) for size, rest in zip(sizes, left, strict=True)]
 
 
 def _deflate(block: bytearray, window: bytearray, level: int, is_last: bool) -> bytes:
