@@ -13,9 +13,10 @@ MAX_LINES = 330
 EDGES = ("report", "engines", "registry", "root", "formats", "store")
 BELOW: dict[str, tuple[str, ...]] = {
     "errors": (),
+    "parallel": ("errors",),
     "model": ("errors",),
     "pack": ("model", "errors"),
-    **dict.fromkeys(EDGES, ("pack", "model", "errors")),
+    **dict.fromkeys(EDGES, ("pack", "model", "parallel", "errors")),
     "commands": (*EDGES, "pack", "model", "errors"),
     "derivations": (*EDGES, "pack", "model", "errors"),
     "__init__": (),

@@ -11,7 +11,7 @@ from dockertools_py.model.digest import Digest
 from dockertools_py.model.media_type import LAYER_OF_COMPRESSOR, OCI_LAYER
 from dockertools_py.pack.compression import compress, shares
 from dockertools_py.pack.layer import BlobSource, Layer
-from dockertools_py.store.parallel import parallel
+from dockertools_py.parallel import parallel
 from dockertools_py.store.produce import layer_chunks
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from dockertools_py.pack.layer import Layer, PathsSource, RootSource, created_by
 from dockertools_py.pack.verified import measure
-from dockertools_py.store.parallel import parallel
+from dockertools_py.parallel import parallel
 from dockertools_py.store.produce import tar_chunks
 
 

@@ -1,4 +1,4 @@
-# The level to compress with: what was given, if the compressor has it, or the default. Why 4: see pack/compression.py.
+# The level to compress with: what was given, if the compressor has it, or the default. Why 2: see pack/compression.py.
 { arguments, types, ... }:
 function: compressor: level:
 let

@@ -7,7 +7,7 @@
 # They are apart so that editing a report, or how something is fetched, rebuilds no image.
 { python3, system }:
 let
-  forBuilds = [ "__init__.py" "__main__.py" "errors.py" "model" "pack" "store" "formats" "root" "derivations" ];
+  forBuilds = [ "__init__.py" "__main__.py" "errors.py" "parallel.py" "model" "pack" "store" "formats" "root" "derivations" ];
   isFetching = below: top below == "registry" || builtins.match "derivations/fetch_.*" below != null;
   isSource = type: name: (type == "directory" && name != "__pycache__") || builtins.match ".*[.]py" name != null;
   source = keep: builtins.path {

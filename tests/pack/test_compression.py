@@ -134,7 +134,8 @@ def test_hardly_larger_than_gzip_makes_it() -> None:
 RANDOM = random.Random(7).randbytes(2 * BLOCK_SIZE + 99_999)
 EVEN = bytes(range(256)) * (BLOCK_SIZE // 256)
 FLOATS = b"".join(
-    struct.pack("<f", value) for value in map(random.Random(8).gauss, [0.0] * (BLOCK_SIZE // 4), [1.0] * (BLOCK_SIZE // 4))
+    struct.pack("<f", value)
+    for value in map(random.Random(8).gauss, [0.0] * (BLOCK_SIZE // 4), [1.0] * (BLOCK_SIZE // 4))
 )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dockertools_py.errors import DockertoolsError
-from dockertools_py.store.parallel import parallel
+from dockertools_py.parallel import beside, parallel
 from tests.oracle.children import no_child_is_left
 
 
@@ -81,9 +81,30 @@ def test_a_result_that_is_no_json_is_an_error() -> None:
         parallel([lambda: {1, 2}, lambda: 1], [1, 1], 2)
 
 
+def test_beside_what_else_is_done() -> None:
+    with beside(os.getpid) as result:
+        assert result() not in (os.getpid(), None)
+    with (
+        pytest.raises(DockertoolsError, match=r"^bad task$"),
+        beside(partial(fails, DockertoolsError("bad task"))) as result,
+    ):
+        result()
+    with pytest.raises(RuntimeError, match=r"^a worker ended with wait status 9$"), beside(killed) as result:
+        result()
+
+
+def test_what_nobody_waits_for_is_ended() -> None:
+    with pytest.raises(DockertoolsError, match="no tar"), beside(signal.pause):
+        raise DockertoolsError("no tar")
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
 def test_no_descriptor_is_left_open() -> None:
     before = len(os.listdir("/proc/self/fd"))
     parallel([lambda: 1] * 4, [1] * 4, 2)
     with pytest.raises(RuntimeError):
         parallel([killed] * 4, [1] * 4, 2)
+    with beside(signal.pause):
+        pass
     assert len(os.listdir("/proc/self/fd")) == before

@@ -1,7 +1,7 @@
 """Several tasks at once, a process each: making headers is Python's work, which threads do not share.
 
-A fork costs a millisecond, and shares what was read already. Results come back as JSON through a pipe; whatever goes
-wrong in a child comes back too and is raised here.
+`parallel` runs many, `beside` one while its caller goes on. A fork costs a millisecond, and shares what was read already.
+Results come back as JSON through a pipe; whatever goes wrong in a child comes back too and is raised here.
 """
 
 import json
@@ -9,7 +9,8 @@ import os
 import pickle
 import signal
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, BinaryIO
 
 from dockertools_py.errors import DockertoolsError
@@ -31,10 +32,25 @@ def parallel(tasks: Sequence[Task], weights: Sequence[int], workers: int) -> lis
     try:
         return _collected(running, len(tasks))
     finally:
-        for pid, pipe in running.items():  # nobody wants their results any more
-            pipe.close()
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
+        _end(running)
+
+
+@contextmanager
+def beside(task: Task) -> Iterator[Callable[[], Any]]:
+    """Run `task` in a process of its own; what the context gives waits for its result, a JSON value."""
+    running = dict([_start([task], [0])])
+    try:
+        yield lambda: _collected(running, 1)[0]
+    finally:
+        _end(running)
+
+
+def _end(running: dict[int, BinaryIO]) -> None:
+    """Nobody wants their results any more."""
+    for pid, pipe in running.items():
+        pipe.close()
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
 
 
 def _collected(running: dict[int, BinaryIO], count: int) -> list[Any]:
