@@ -22,6 +22,7 @@
 #   extraCommands     a bash script that runs in the tree of `contents` and `copyToRoot`, as the build user
 #   fakeRootCommands  the same as root, so that it can give files away; runs last
 #   enableFakechroot  whether `/` is the image's for fakeRootCommands, the base included
+#   rootMode          how they are root: "emulated" on any builder, or "uid-range" by ids that Nix gives, where it may
 #   users, groups     users and groups that the image has, by name: { app = { uid = 1000; }; }
 #   perms             modes, owners and capabilities: [ { path = "/var/lib/app"; mode = "0750"; uname = "app"; } ]
 #   rootfs            what programs expect: "minimal" for /tmp, /var/empty, passwd and group, certificates, /usr/bin/env, /bin/sh;
@@ -60,6 +61,7 @@ arguments.declare function
   extraCommands = { type = types.string; default = ""; };
   fakeRootCommands = { type = types.string; default = ""; };
   enableFakechroot = { type = types.bool; default = false; };
+  rootMode = { type = types.oneOf [ "emulated" "uid-range" ]; default = "emulated"; };
   rootfs = { inherit (rootfs) type; default = null; };
   layeringPipeline = { type = types.nullOr (types.either types.list types.file); default = null; };
   debug = { type = types.bool; default = false; };
@@ -134,7 +136,7 @@ arguments.declare function
       below = fromBase "rootDescriptions" [ ] ++ tarLayers;
       defaults = if rootFiles.below == [ ] then [ ] else map plain defaults;
     };
-    scripted = rootFiles // { inherit scripts; stack = (if base == null then [ ] else [ base.description ]) ++ tarLayers; };
+    scripted = rootFiles // { inherit scripts; inherit (args) rootMode; stack = (if base == null then [ ] else [ base.description ]) ++ tarLayers; };
     hasRoot = links != [ ] || copies != [ ] || hasScript || (wanted != null && (wanted.users ++ wanted.groups ++ wanted.perms) != [ ]);
     root =
       if isAsRoot then [ (scriptLayer scripted) ]

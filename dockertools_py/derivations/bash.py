@@ -53,13 +53,14 @@ class Script:
         """What runs it: -e ends it at the first command that fails, -E has the trap in functions too."""
         return (bash, "-eE", self.file)
 
-    def check(self, code: int) -> None:
-        """Raise DockertoolsError unless the exit code is 0; a negative one is a signal."""
+    def check(self, code: int, hint: str = "") -> None:
+        """Raise DockertoolsError unless the exit code is 0; a negative one is a signal. `hint` is added to the error."""
+        more = f". {hint}" if hint else ""
         if code < 0:
-            raise DockertoolsError(f"{self.argument}: killed by signal {-code}; its last words are above")
+            raise DockertoolsError(f"{self.argument}: killed by signal {-code}; its last words are above{more}")
         if code:
             raise DockertoolsError(
-                f"{self.argument}: {self._where(code)}ended with exit code {code}; its last words are above"
+                f"{self.argument}: {self._where(code)}ended with exit code {code}; its last words are above{more}"
             )
 
     def _where(self, code: int) -> str:

@@ -6,6 +6,8 @@ read. What scripts leave is a layer that no source can make again, so its tar is
 
 The store is there as in every build, with the closures of all that the spec names. Store paths which lie below as such are not
 unpacked: they are among these. Where a foreign base has a store of its own, both are seen.
+
+Root they are in one of two ways (`rootMode`): "emulated" for any builder, or "uid-range" where Nix gives real ids.
 """
 
 import os
@@ -26,6 +28,7 @@ from dockertools_py.pack.layer_content import content_of
 from dockertools_py.pack.placing import place, without_what_is_there
 from dockertools_py.pack.tree import Node, Tree
 from dockertools_py.pack.verified import Buffer
+from dockertools_py.root import uid_range
 from dockertools_py.root.diff import Diff, snapshot
 from dockertools_py.root.run import run
 from dockertools_py.root.table import Table
@@ -45,11 +48,13 @@ ORDER = ("runAsRoot", "extraCommands", "fakeRootCommands")
 def build(attributes: Attributes) -> None:
     """Spec: `links`, `copies`, `openLinks`, `owner`, `mtime`, `scripts`, `bash`, `path` (of bin folders), `zstd`,
     `owners` (users, groups and permissions; scripts find the accounts, and all of it is applied last), `defaults` (of `links`
-    those that leave what lies below as it is).
+    those that leave what lies below as it is), `rootMode`.
 
     `below`: descriptions of what lies below outside the store; `stack`: of all that lies below, where a script sees it.
     """
     spec = attributes.spec
+    if _has_real_ids(attributes):
+        uid_range.require()
     source = RootSource(
         tuple(spec["links"]), tuple(spec["copies"]), attributes.owner(), spec["mtime"], spec["openLinks"]
     )
@@ -121,6 +126,8 @@ def _run_scripts(attributes: Attributes, known: Tree, content: Content) -> Diff:
     table: Table = {}
     top.mkdir()
     unpack(known, content, top, table)
+    if _has_real_ids(attributes):
+        uid_range.give(known, top, table)
     before = snapshot(top)
     scripts = attributes.spec["scripts"]
     for argument in ORDER:
@@ -130,7 +137,15 @@ def _run_scripts(attributes: Attributes, known: Tree, content: Content) -> Diff:
                 _run_with_own_root(attributes, argument, top, table, _store(known))
             else:
                 _run_beside(attributes, argument, top, table)
-    return Diff(top, before, known, table, attributes.spec["mtime"])
+    return Diff(top, before, known, table, attributes.spec["mtime"], real_ids=_has_real_ids(attributes))
+
+
+def _has_real_ids(attributes: Attributes) -> bool:
+    return bool(attributes.spec["rootMode"] == uid_range.NAME)
+
+
+def _check(attributes: Attributes, script: Script, code: int) -> None:
+    script.check(code, uid_range.HINT if _has_real_ids(attributes) else "")
 
 
 def _store(known: Tree) -> list[str]:
@@ -148,9 +163,9 @@ def _run_with_own_root(attributes: Attributes, argument: str, top: Path, table: 
     found = environment(attributes, script, "/tmp")
     found |= {"PATH": ":".join((found["PATH"], *SYSTEM_PATH)), "HOME": "/root"}
     command = script.command(attributes.spec["bash"])
-    code = run(command, top=top, environment=found, table=table, binds=binds)
+    code = run(command, top=top, environment=found, table=table, binds=binds, real_ids=_has_real_ids(attributes))
     try:
-        script.check(code)
+        _check(attributes, script, code)
     finally:
         if script.folder.is_dir():
             shutil.rmtree(script.folder)
@@ -161,5 +176,14 @@ def _run_beside(attributes: Attributes, argument: str, top: Path, table: Table) 
     script = Script.write(argument, attributes.spec["scripts"][argument], attributes.build_top / f"of-{argument}")
     found = environment(attributes, script, str(attributes.build_top))
     command = script.command(attributes.spec["bash"])
-    code = run(command, top=top, cwd=str(top), environment=found, table=table, chroot=False, writable=["/tmp"])
-    script.check(code)
+    code = run(
+        command,
+        top=top,
+        cwd=str(top),
+        environment=found,
+        table=table,
+        chroot=False,
+        writable=["/tmp"],
+        real_ids=_has_real_ids(attributes),
+    )
+    _check(attributes, script, code)

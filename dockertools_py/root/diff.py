@@ -29,6 +29,7 @@ from dockertools_py.pack.flat import TOP
 from dockertools_py.pack.tree import Node, Place, Tree
 from dockertools_py.root.table import Recorded, Table, file_id
 from dockertools_py.root.tree import OWNER_ENTERS, OWNER_READS, Content
+from dockertools_py.root.uid_range import told
 
 INODE_CACHES = frozenset({b"var/cache/ldconfig/aux-cache"})
 """Files that hold inodes and times of others: of no use in another place, and never the same twice."""
@@ -72,9 +73,13 @@ class Diff:
     """The second look: `tree` is what scripts made of `known`, which was laid out below `top` and looked at as `before`.
 
     `mtime` is the time of all that they wrote; times that were set on purpose, as `cp -a` and `tar xp` do, are kept.
+    With `real_ids` owners are those on disk (uid_range.py).
     """
 
-    def __init__(self, top: Path, before: Look, known: Tree, table: Table, mtime: int) -> None:
+    def __init__(
+        self, top: Path, before: Look, known: Tree, table: Table, mtime: int, *, real_ids: bool = False
+    ) -> None:
+        self._real_ids = real_ids
         self._top, self._before, self._table, self._mtime = os.fsencode(top), before, table, mtime
         self._places = _places_of_inodes(known, before)
         self.tree = Tree()
@@ -124,9 +129,11 @@ class Diff:
         mtime = status.st_mtime_ns // _SECOND
         if mtime >= self._before.at // _SECOND:  # in seconds: useradd gives its backups a time without a fraction
             mtime = self._mtime
-        if recorded is None:
+        if self._real_ids:
+            recorded = told(status, kind, recorded)
+        elif recorded is None:
             recorded = Recorded(*ROOT, stat.S_IMODE(status.st_mode), kind)
-        elif recorded.kind in (Kind.CHARACTER, Kind.BLOCK):
+        if recorded.kind in (Kind.CHARACTER, Kind.BLOCK):
             kind = recorded.kind
         return Entry(
             name + b"/" if name and kind is Kind.DIRECTORY else name,

@@ -16,8 +16,8 @@ libc.process_vm_writev.restype = ctypes.c_ssize_t
 AT_FDCWD, AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH = -100, 0x100, 0x1000
 PATH_MAX = 4096
 
-NEW_NAMESPACES = 0x7E020000
-"""CLONE_NEWUSER, NEWNS, NEWPID, NEWNET, NEWUTS, NEWIPC and NEWCGROUP."""
+NEW_USER, NEW_OTHERS = 0x10000000, 0x6E020000
+"""CLONE_NEWUSER; and NEWNS, NEWPID, NEWNET, NEWUTS, NEWIPC and NEWCGROUP."""
 
 MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_BIND, MS_REC, MS_PRIVATE = 2, 4, 8, 4096, 16384, 1 << 18
 _MNT_DETACH = 2
@@ -27,6 +27,7 @@ _OPEN_TREE_CLONE, _MOVE_MOUNT_F_EMPTY_PATH, _CLOSE_RANGE_CLOEXEC = 1, 4, 4
 _NR_OPEN_TREE, _NR_MOVE_MOUNT, _NR_CLOSE_RANGE, _NR_MOUNT_SETATTR = 428, 429, 436, 442
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
+_PR_CAPBSET_READ, _PR_CAPBSET_DROP = 23, 24
 _SECCOMP_SET_MODE_FILTER = 1
 _NEW_LISTENER, _WAIT_KILLABLE = 1 << 3, 1 << 5
 
@@ -111,6 +112,17 @@ def end_with_parent(signal_number: int) -> None:
 def hide_memory() -> None:
     """Nobody in this namespace may look into this process from now on, by ptrace or in /proc."""
     checked(libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0))
+
+
+def has_capability(number: int) -> bool | None:
+    """Whether what this process starts may have a capability; None for a number beyond the last one."""
+    found = libc.prctl(_PR_CAPBSET_READ, ctypes.c_ulong(number), 0, 0, 0)
+    return None if found < 0 else bool(found)
+
+
+def drop_capability(number: int) -> None:
+    """What this process starts shall not have it."""
+    checked(libc.prctl(_PR_CAPBSET_DROP, ctypes.c_ulong(number), 0, 0, 0))
 
 
 def install_filter(code: bytes, machine: Machine) -> int:

@@ -40,7 +40,7 @@ _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
 def become_root() -> None:
     """New namespaces in which this process is 0:0; its children are in the new pid namespace. Raises OSError."""
     uid, gid = os.getuid(), os.getgid()
-    kernel.unshare(kernel.NEW_NAMESPACES)
+    kernel.unshare(kernel.NEW_USER | kernel.NEW_OTHERS)
     for name, text in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
         with open(f"/proc/self/{name}", "w") as file:
             file.write(text)

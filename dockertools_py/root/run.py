@@ -23,7 +23,7 @@ from typing import Any, NoReturn
 
 from dockertools_py.errors import DockertoolsError, shown
 from dockertools_py.model.entry import Kind
-from dockertools_py.root import kernel
+from dockertools_py.root import kernel, uid_range
 from dockertools_py.root.filter import RULES, assemble
 from dockertools_py.root.machine import MACHINES, Machine, this_machine
 from dockertools_py.root.namespaces import TMP, TMP_MODE, OwnRoot, become_root, isolate, make_read_only_but
@@ -46,12 +46,15 @@ def run(
     binds: Iterable[str | Path] = (),
     chroot: bool = True,
     writable: Iterable[str | Path] = (),
+    real_ids: bool = False,
 ) -> int:
     """Run `command` as root of the tree `top`, and all that it starts; the exit code, 128 + n when signal n ended it.
 
     What it does to owners, modes, devices and capabilities goes to `table`, which says what they are to begin with.
     `binds` are paths that it sees where they are, read-only. With `chroot=False`, `/` is the caller's, and all of it
     read-only but `top`, $TMPDIR and `writable`: what fakeroot gives, for scripts that start in the tree (`cwd`).
+    With `real_ids`, whoever calls is root of a range of ids already (uid_range.py), and so is the command: nothing of it is
+    noted, all of it is on disk.
     Raises DockertoolsError where no user namespaces can be had, or when there is no such command.
     """
     machine = this_machine()
@@ -72,6 +75,7 @@ def run(
         chroot=chroot,
         table=table,
         machine=machine,
+        real_ids=real_ids,
     )
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
@@ -131,6 +135,7 @@ class _Job:
     chroot: bool
     table: Table
     machine: Machine
+    real_ids: bool
 
     def run_outside(self, pipe: int) -> None:
         """Make the namespaces, and wait for the supervisor, which is their process 1."""
@@ -138,7 +143,10 @@ class _Job:
             signal.signal(number, signal.SIG_DFL)
         kernel.end_with_parent(signal.SIGKILL)
         try:
-            become_root()
+            if self.real_ids:
+                kernel.unshare(kernel.NEW_OTHERS)
+            else:
+                become_root()
             supervisor = os.fork()
         except OSError as error:
             _say(pipe, _FORBIDDEN, ("unshare", error.errno))
@@ -172,18 +180,26 @@ class _Job:
             make_read_only_but([self.top, *self.writable])
             return self._run_script()
         root = OwnRoot(self.top, self.binds, self.machine)
-        seen = Recorded(0, 0, TMP_MODE, Kind.DIRECTORY)
-        if root.made_tmp:
-            tmp = file_id(TMP)
-            self.table[tmp] = seen
+        is_wanted = self._watch_tmp() if root.made_tmp else lambda: False
         try:
             return self._run_script()
         finally:
-            # Whoever sets its owner or mode, be it to the same, replaces the record.
-            keep_tmp = root.made_tmp and self.table.get(tmp) is not seen
-            if root.made_tmp and not keep_tmp:
-                del self.table[tmp]
-            root.leave(keep_tmp=keep_tmp)
+            root.leave(keep_tmp=is_wanted())
+
+    def _watch_tmp(self) -> Callable[[], bool]:
+        """From now on; afterwards tells whether anybody has set its owner or mode, be it to the same."""
+        if self.real_ids:
+            return uid_range.Watch(TMP).has_seen
+        tmp, seen = file_id(TMP), Recorded(0, 0, TMP_MODE, Kind.DIRECTORY)
+        self.table[tmp] = seen
+
+        def is_replaced() -> bool:
+            if self.table.get(tmp) is not seen:
+                return True
+            del self.table[tmp]
+            return False
+
+        return is_replaced
 
     def _run_script(self) -> int:
         ours, theirs = socket.socketpair()
@@ -193,12 +209,7 @@ class _Job:
             _never_return(lambda: self._become_script(theirs))
         theirs.close()
         kernel.hide_memory()  # not before: the child is a copy, and has to be traced
-        kernel.ptrace(kernel.PTRACE_SEIZE, child, 0, kernel.PTRACE_FOLLOW_AND_KILL)
-        ours.send(b"go")
-        _, (listener,), _, _ = socket.recv_fds(ours, 64, 1)
-        supervisor = Supervisor(self.machine, self.table)
-        code = supervisor.serve(listener, child)
-        self.table = supervisor.table()
+        code = self._wait(child, ours) if self.real_ids else self._supervise_script(child, ours)
         refused = ours.recv(64)
         if refused:
             number = int(refused)
@@ -206,6 +217,19 @@ class _Job:
                 f"{shown(self.command[0])}: cannot be run in the tree: {os.strerror(number)}"
                 + (" (or its interpreter is missing)" if number == errno.ENOENT else "")
             )
+        return code
+
+    def _wait(self, child: int, script: socket.socket) -> int:
+        script.send(b"go")
+        return uid_range.wait(child)
+
+    def _supervise_script(self, child: int, script: socket.socket) -> int:
+        kernel.ptrace(kernel.PTRACE_SEIZE, child, 0, kernel.PTRACE_FOLLOW_AND_KILL)
+        script.send(b"go")
+        _, (listener,), _, _ = socket.recv_fds(script, 64, 1)
+        supervisor = Supervisor(self.machine, self.table)
+        code = supervisor.serve(listener, child)
+        self.table = supervisor.table()
         return code
 
     def _become_script(self, supervisor: socket.socket) -> None:
@@ -217,9 +241,12 @@ class _Job:
         signal.pthread_sigmask(signal.SIG_SETMASK, set())
         kernel.close_on_exec(3)
         supervisor.recv(2)
-        listener = kernel.install_filter(assemble(self.machine, RULES), self.machine)
-        socket.send_fds(supervisor, [b"."], [listener])
-        os.close(listener)
+        if self.real_ids:
+            uid_range.drop_capabilities()
+        else:
+            listener = kernel.install_filter(assemble(self.machine, RULES), self.machine)
+            socket.send_fds(supervisor, [b"."], [listener])
+            os.close(listener)
         try:
             os.execvpe(self.command[0], list(self.command), self.environment)
         except OSError as error:

@@ -48,7 +48,7 @@ def unpack(tree: Tree, content: Content, top: Path, table: Table) -> None:
                 os.link(first, path, follow_symlinks=False)
             else:
                 _make(node, content, path)
-                if _is_more(node.entry):
+                if is_more(node.entry):
                     _record(path, node.entry, table)
     finally:
         os.umask(umask)
@@ -56,7 +56,7 @@ def unpack(tree: Tree, content: Content, top: Path, table: Table) -> None:
     for path, entry in reversed(directories):
         os.chmod(path, entry.mode & ~SET_ID | OWNER_ENTERS)
         os.utime(path, ns=_times(entry))
-        if _is_more(entry):
+        if is_more(entry):
             _record(path, entry, table)
 
 
@@ -82,7 +82,7 @@ def _make(node: Node, content: Content, path: bytes) -> None:
         os.close(file)
 
 
-def _is_more(entry: Entry) -> bool:
+def is_more(entry: Entry) -> bool:
     """Whether an entry is more than a plain file of ours can be."""
     needed = OWNER_ENTERS if entry.kind is Kind.DIRECTORY else OWNER_READS
     return bool(

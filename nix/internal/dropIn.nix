@@ -38,6 +38,7 @@ in
     extraCommands = optional (types.nullOr types.string) "";
     fakeRootCommands = optional (types.nullOr types.string) "";
     enableFakechroot = optional types.bool false;
+    rootMode = optional (types.oneOf [ "emulated" "uid-range" ]) "emulated";
     architecture = optional (types.nullOr types.string) null;
     variant = optional (types.nullOr types.string) null;
     uid = optional types.natural 0;
@@ -53,7 +54,7 @@ in
   forBuild = args: {
     inherit (args)
       name tag created compressor compressionLevel meta fromImage fromImageName fromImageTag inheritConfig allowPlatformMismatch
-      keepContentsDirlinks runAsRoot enableFakechroot includeNixDB rootfs debug users groups perms architecture uid gid mtime;
+      keepContentsDirlinks runAsRoot enableFakechroot rootMode includeNixDB rootfs debug users groups perms architecture uid gid mtime;
     extraCommands = textOf args.extraCommands;
     fakeRootCommands = textOf args.fakeRootCommands;
     contents = types.toList args.contents;

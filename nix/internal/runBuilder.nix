@@ -7,6 +7,7 @@
 #   local    true for small outputs of small inputs: making them is cheaper than asking a cache or another machine for them
 #   near     true for work that costs less than to send its inputs to another machine and its output back; a cache is asked
 #   forget   true when the output names store paths that it does not need (an archive)
+#   features of the machine that builds it, in Nix's words
 #   fixed    { outputHash; outputHashAlgo; } of an output that is fetched: it may use the network, since its bytes are known
 #
 # The builder is python itself: no stdenv and no shell, so that a build costs tens of milliseconds. All it is told comes as
@@ -23,7 +24,7 @@ let
   # the builder says so before Nix crashes. Here alone it does no harm to ask for the version: it changes no output path.
   overlooksReferences = builtins.compareVersions builtins.nixVersion "2.18" >= 0;
 in
-{ name, verb, spec, graphs ? { }, local ? false, near ? local, forget ? fixed != null && overlooksReferences, fixed ? null, meta ? { } }:
+{ name, verb, spec, graphs ? { }, local ? false, near ? local, forget ? fixed != null && overlooksReferences, features ? [ ], fixed ? null, meta ? { } }:
 derivation
   ({
     inherit name system;
@@ -35,6 +36,7 @@ derivation
   }
   // (if near then { preferLocalBuild = true; } else { })
   // (if local then { allowSubstitutes = false; } else { })
+  // (if features == [ ] then { } else { requiredSystemFeatures = features; })
   # Nix before 2.14 does not know it and keeps the references.
   // (if forget then { unsafeDiscardReferences.out = true; } else { })
   // (if fixed == null then { } else fixed // { outputHashMode = "flat"; inherit impureEnvVars; preferLocalBuild = true; }))
