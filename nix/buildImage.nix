@@ -17,8 +17,8 @@
 # Arguments that nixpkgs has not:
 #   maxLayers             layers at the most, the base's included; null: see below
 #   mtime, passthru       as of buildLayeredImage
-#   inheritConfig, allowPlatformMismatch, compressionLevel, fakeRootCommands, enableFakechroot, users, groups, perms, rootfs, debug
-#                         as of build
+#   inheritConfig, allowPlatformMismatch, compressionLevel, fakeRootCommands, enableFakechroot, rootMode, users, groups,
+#   perms, rootfs, debug  as of build
 #
 # nixpkgs makes one layer of each call. Here the closure is cut as `build` cuts it, but on a base into a quarter at most of the
 # layers that are left up to 125: so that images can be stacked as deep as there.

@@ -21,7 +21,7 @@
 # Arguments that nixpkgs has not:
 #   copyToRoot            packages whose files are copied to `/`
 #   keepContentsDirlinks  as of buildImage
-#   inheritConfig, allowPlatformMismatch, compressionLevel, runAsRoot, users, groups, perms, rootfs
+#   inheritConfig, allowPlatformMismatch, compressionLevel, runAsRoot, rootMode, users, groups, perms, rootfs
 #                         as of build
 #
 # Example:

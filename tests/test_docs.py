@@ -10,7 +10,7 @@ from tests.conftest import CHECKOUT, Nix
 
 DOCUMENTS = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").glob("*.md"))]
 _BLOCK = re.compile(r"^```nix( evaluated)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-"""What needs a registry says `evaluated`: the derivations are made, and not built."""
+"""What needs a registry or a feature of the builder says `evaluated`: the derivations are made, and not built."""
 _FILES = {"./alpine.lock.json": "./tests/fixtures/alpine.lock.json"}
 
 

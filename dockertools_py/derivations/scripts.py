@@ -21,6 +21,7 @@ from dockertools_py.derivations.bash import SYSTEM_PATH, Script, environment
 from dockertools_py.derivations.owned import Owned
 from dockertools_py.derivations.root import default_names
 from dockertools_py.derivations.stored_layer import write_layer
+from dockertools_py.errors import DockertoolsError
 from dockertools_py.model.entry import Entry
 from dockertools_py.pack.flat import TOP
 from dockertools_py.pack.layer import PathsSource, RootSource
@@ -42,6 +43,8 @@ from dockertools_py.store.tar_stream import tar_stream
 FOLDER = ".scripts"
 """In the tree while a script runs that sees nothing else."""
 STORE = "nix/store"
+MOST_MOUNTS = 10_000
+"""Well below what a namespace (fs.mount-max) and the descriptors of a process allow; a closure has some thousands at most."""
 ORDER = ("runAsRoot", "extraCommands", "fakeRootCommands")
 
 
@@ -149,12 +152,21 @@ def _check(attributes: Attributes, script: Script, code: int) -> None:
 
 
 def _store(known: Tree) -> list[str]:
-    """What must be mounted so that the store is there: all of it, or beside a store in the tree path by path."""
+    """What must be mounted so that the store is there: all of it, or beside a store in the tree path by path.
+
+    Raises DockertoolsError where that is a whole machine's.
+    """
     own = known.get(STORE.encode())
     if own is None or not own.children:
         return [f"/{STORE}"]
     names = sorted(name for name in os.listdir(f"/{STORE}") if name.encode() not in own.children)
-    return [path for name in names if name[0] != "." and os.path.exists(path := f"/{STORE}/{name}")]
+    found = [path for name in names if name[0] != "." and os.path.exists(path := f"/{STORE}/{name}")]
+    if len(found) > MOST_MOUNTS:
+        raise DockertoolsError(
+            f"scripts as root: the base has a store of its own, beside which {len(found)} store paths would have to be "
+            f"mounted, and {MOST_MOUNTS} can be: build with Nix's `sandbox = true`, where only those are there that are needed"
+        )
+    return found
 
 
 def _run_with_own_root(attributes: Attributes, argument: str, top: Path, table: Table, binds: list[str]) -> None:

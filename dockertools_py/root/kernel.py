@@ -76,9 +76,10 @@ def make_read_only(target: bytes | int) -> None:
     )
 
 
-def clone_mount(path: bytes) -> int:
-    """A copy of what is mounted at `path` and below, attached nowhere yet: a descriptor; Linux 5.2."""
-    return checked(libc.syscall(_NR_OPEN_TREE, AT_FDCWD, path, _OPEN_TREE_CLONE | os.O_CLOEXEC | _AT_RECURSIVE), path)
+def clone_mount(path: bytes, *, with_mounts_below: bool = True) -> int:
+    """A copy of what is mounted at `path` (and below), attached nowhere yet: a descriptor; Linux 5.2."""
+    flags = _OPEN_TREE_CLONE | os.O_CLOEXEC | (_AT_RECURSIVE if with_mounts_below else 0)
+    return checked(libc.syscall(_NR_OPEN_TREE, AT_FDCWD, path, flags), path)
 
 
 def attach_mount(mount_descriptor: int, target: bytes) -> None:

@@ -40,11 +40,11 @@ def require(proc: Path = Path("/proc")) -> None:
     """Raise DockertoolsError unless we are uid 0 of such a range; to be the machine's own root is none."""
     for name in ("uid_map", "gid_map"):
         ranges = [tuple(map(int, line.split())) for line in (proc / "self" / name).read_text().splitlines()]
-        count = next((count for inside, _, count in ranges if inside == 0), 0)
-        if os.getuid() or not COUNT <= count < _ALL_IDS:
+        count = sum(count for _, _, count in ranges)
+        if os.getuid() or ranges[0][0] or not COUNT <= ranges[0][2] < _ALL_IDS:
             raise DockertoolsError(
-                f'rootMode = "{NAME}": this builder is uid {os.getuid()} with {count} ids, and not 0 with {COUNT} of its own: '
-                "it needs Nix 2.12 or newer with `auto-allocate-uids = true` and `experimental-features = auto-allocate-uids "
+                f'rootMode = "{NAME}": this builder has uid {os.getuid()} of {count} ids, and must have 0 of {COUNT} of its '
+                "own: it needs Nix 2.12 or newer with `auto-allocate-uids = true` and `experimental-features = auto-allocate-uids "
                 "cgroups` in its nix.conf; or leave `rootMode` out"
             )
 

@@ -26,8 +26,8 @@ FAKE = """
 BUILD = (
     "addTarball allowPlatformMismatch architecture compressionLevel compressor config contents copyToRoot created "
     "debug enableFakechroot extraCommands fakeRootCommands fromImage fromImageName fromImageTag gid groups "
-    "includeNixDB inheritConfig keepContentsDirlinks layeringPipeline layers maxLayers meta mtime name perms rootfs "
-    "runAsRoot tag uid users variant"
+    "includeNixDB inheritConfig keepContentsDirlinks layeringPipeline layers maxLayers meta mtime name perms rootMode "
+    "rootfs runAsRoot tag uid users variant"
 )
 MERGE = "allowOverride baseImage compressionLevel compressor config created image image1 image2 images meta name tag"
 TARBALL = "compressionLevel compressor contents copyToRoot drv gid groups meta mtime name perms uid users"

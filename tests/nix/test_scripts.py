@@ -119,7 +119,7 @@ IMAGES = {
         done
         tar --owner=0 --group=0 -C top -cf $out nix
       '';
-      runAsRoot = "cat /nix/store/a*-data/file > /seen; /bin/hello >> /seen; ls ${bash} >> /seen; rm -r /nix/store/b*";
+      runAsRoot = "cat /nix/store/a*-data/file > /seen; /bin/hello >> /seen; ls ${bash} >> /seen; rm -r /nix/store/b*-gone";
     }""",
     "owners": r"""plain {
       contents = [ bash ];
@@ -445,6 +445,7 @@ def test_arguments_are_checked(nix: Nix) -> None:
         "runAsRoot = [ ]": "build: `runAsRoot` is [ ]: write null or a string.",
         "fakeRootCommands = null": "build: `fakeRootCommands` is null: write a string.",
         'enableFakechroot = "yes"': 'build: `enableFakechroot` is "yes": write true or false.',
+        'rootMode = "real"': 'build: `rootMode` is "real": write "emulated" or "uid-range".',
     }.items():
         assert said in nix.failure(f'build {{ name = "x"; {given}; }}')
 

@@ -261,3 +261,12 @@ def test_a_chroot_is_explained(top: Path, folder: Path) -> None:
     ran = run_ours(Path("/tree"), ("/bin/true",), preamble=("unshare", "--mount", "sh", "-c", script, "sh"))
     assert ran.error is not None
     assert "this is a chroot, in which Linux allows none" in ran.error
+
+
+def test_more_mounts_than_descriptors(top: Path, folder: Path) -> None:
+    paths = [folder / f"bound-{number}" for number in range(100)]
+    for path in paths:
+        path.mkdir()
+    limit = ("prlimit", "--nofile=64:1024")
+    ran = sh(top, f"ls -d {folder}/bound-* | wc -l; ulimit -n", preamble=limit, binds=["/usr", *map(str, paths)])
+    assert ran.output == "100\n64\n"
