@@ -44,8 +44,8 @@ def require(proc: Path = Path("/proc")) -> None:
         if os.getuid() or ranges[0][0] or not COUNT <= ranges[0][2] < _ALL_IDS:
             raise DockertoolsError(
                 f'rootMode = "{NAME}": this builder has uid {os.getuid()} of {count} ids, and must have 0 of {COUNT} of its '
-                "own: it needs Nix 2.12 or newer with `auto-allocate-uids = true` and `experimental-features = auto-allocate-uids "
-                "cgroups` in its nix.conf; or leave `rootMode` out"
+                "own: it needs Nix 2.12 or newer with `auto-allocate-uids = true` and `experimental-features = "
+                "auto-allocate-uids cgroups` in its nix.conf; or leave `rootMode` out"
             )
 
 

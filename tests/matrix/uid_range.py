@@ -1,4 +1,4 @@
-"""Scripts with real ids, on a Nix that gives them: run by ./dev matrix in a tree. ./dev test has tests/nix/test_uid_range.py."""
+"""Scripts with real ids, on a Nix that gives them: run by ./dev matrix in a tree. See tests/nix/test_uid_range.py."""
 
 from pathlib import Path
 

@@ -78,9 +78,9 @@ def test_a_builder_without_such_ids_says_so(nix: Nix) -> None:
     done = nix.run(*command, "--option", "system-features", "uid-range", check=False)
     assert done.returncode
     assert (
-        'dockertools-py derivation: rootMode = "uid-range": this builder has uid 1000 of 1 ids, and must have 0 of 65536 of its '
-        "own: it needs Nix 2.12 or newer with `auto-allocate-uids = true` and `experimental-features = auto-allocate-uids "
-        "cgroups` in its nix.conf; or leave `rootMode` out\n"
+        'dockertools-py derivation: rootMode = "uid-range": this builder has uid 1000 of 1 ids, and must have 0 of 65536 of '
+        "its own: it needs Nix 2.12 or newer with `auto-allocate-uids = true` and `experimental-features = "
+        "auto-allocate-uids cgroups` in its nix.conf; or leave `rootMode` out\n"
     ) in done.stderr
     # And whoever has not allowed it hears of it from Nix.
     done = nix.run(*command, "--option", "system-features", "benchmark", check=False)

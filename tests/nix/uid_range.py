@@ -1,4 +1,4 @@
-"""Images whose scripts have real ids (`rootMode = "uid-range"`), and what must come of them, in a stand-in and in Nix itself."""
+"""Images whose scripts have real ids (`rootMode = "uid-range"`), and what must come of them, in a stand-in and in Nix."""
 
 import json
 import tarfile
