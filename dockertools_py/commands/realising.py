@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from dockertools_py.errors import DockertoolsError, shown
@@ -18,13 +18,15 @@ _SHOWN = 3
 @contextmanager
 def realising(say: Callable[[str], None]) -> Iterator[Callable[[Iterable[str]], None]]:
     """A function that has Nix fetch the store paths of files that are not here. Until the end Nix keeps them."""
-    with tempfile.TemporaryDirectory(prefix="dockertools-py.") as folder:
+    with ExitStack() as kept:
 
         def realise(files: Iterable[str]) -> None:
             paths = {store_path_of(file) for file in files}
             missing = sorted(path for path in paths if is_store_path(path) and not os.path.lexists(path))
             if missing:
                 say(f"fetching {_listed(missing)}")
+                # Made only now: nothing stays of a push that needs none and is killed.
+                folder = kept.enter_context(tempfile.TemporaryDirectory(prefix="dockertools-py."))
                 _realise(missing, Path(folder, "root"))
 
         yield realise
