@@ -27,6 +27,9 @@ CORE_TESTS += [f"--ignore=tests/{file}" for file in LEFT_OUT]
 UNIT_TESTS = [*CORE_TESTS, "tests/registry", "tests/commands"]
 EVALUATION = ["tests/nix/test_evaluation.py", "tests/nix/test_hydra.py", "tests/nix/test_inheritConfig.py"]
 FLAKES = ["tests/nix/test_flake.py"]
+SCRIPTS = ["tests/nix/test_scripts_elsewhere.py"]
+REAL_IDS = ["tests/matrix/uid_range.py"]
+"""For Nix 2.12 and newer: all but Debian 12's."""
 SHARED_PACKAGES = "/usr/lib/python3/dist-packages"
 """Where Debian's pytest is; it is Python alone, so another Python runs it too."""
 
@@ -119,6 +122,9 @@ def tree_steps(tree: Tree, *, demo: bool, debs: Path | None) -> Iterator[Step]:
     yield step("bash-python built twice, and validated", image)
     yield step("evaluation: plain, pure, restricted; Hydra", lambda: pytest(*EVALUATION))
     yield step("flakes: show, build, check, run, eval", lambda: pytest(*FLAKES))
+    yield step("scripts as root: with the sandbox, without it", lambda: pytest(*SCRIPTS))
+    if tree.suite != "bookworm":
+        yield step("scripts as root: by uid-range", lambda: pytest(*REAL_IDS))
     if demo:
         yield step("./dev demo", lambda: demonstrated(tree.enter(["./dev", "demo"])))
     yield step("unit tests", units)

@@ -1,5 +1,6 @@
 """Scripts with real ids, on a Nix that gives them: run by ./dev matrix in a tree. See tests/nix/test_uid_range.py."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -8,10 +9,14 @@ from tests.conftest import Nix, wrapped
 from tests.nix.building import evaluate
 from tests.nix.uid_range import FAILING, LAYERS, PRELUDE, check_layers
 
+# Nix names a cgroup by its ids, and kills what is in it: by process 0, its own group, where that is another tree's.
+FIRST_ID = 0x40000000 + os.stat("/").st_ino % 4096 * 0x40000
 SETTINGS = (
     *("--option", "extra-experimental-features", "auto-allocate-uids cgroups"),
     *("--option", "auto-allocate-uids", "true"),
     *("--option", "extra-system-features", "uid-range"),
+    *("--option", "start-id", str(FIRST_ID)),
+    *("--option", "id-count", str(0x40000)),
 )
 
 
