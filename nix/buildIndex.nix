@@ -15,7 +15,7 @@
 #
 # Example:
 #   buildIndex { name = "hello"; images = { "linux/amd64" = hello-amd64; "linux/arm64/v8" = hello-arm64; }; }
-scope@{ arguments, types, names, runBuilder, executable, baseImage, platform, zstdProgram, caFile, system, ... }:
+scope@{ arguments, types, names, runBuilder, executable, lazyPush, baseImage, platform, zstdProgram, caFile, system, ... }:
 arguments.declare "buildIndex"
 {
   images = { type = types.attrs; };
@@ -85,9 +85,9 @@ arguments.declare "buildIndex"
     isOne = builtins.all (compression: compression == head compressions) compressions && (head compressions).compressor != "none";
     pushed =
       (if isOne then [ "--compressor" (head compressions).compressor "--level" (toString (head compressions).compressionLevel) ] else [ ])
-      ++ concatMap (folder: [ "--blobs" (unsafeDiscardStringContext "${folder}") ]) blobs
       ++ (if caFile == null then [ ] else [ "--ca-file" caFile ])
-      ++ (if zstdProgram == null then [ ] else [ "--zstd" zstdProgram ]);
+      ++ (if zstdProgram == null then [ ] else [ "--zstd" zstdProgram ])
+      ++ [ "--default-reference" imageRef ];
   in
   builtins.deepSeq annotations (archive // {
     inherit imageName imageTag imageRef description archive;
@@ -96,6 +96,9 @@ arguments.declare "buildIndex"
     ociArchive = write "-oci.tar" "oci-archive";
     push = executable {
       name = "push-${fileName}";
-      arguments = [ "push" ] ++ pushed ++ [ "--default-reference" imageRef "${description}" ];
+      arguments = [ "push" ]
+        ++ concatMap (folder: [ "--blobs" (unsafeDiscardStringContext "${folder}") ]) blobs
+        ++ pushed ++ [ "${description}" ];
     };
+    lazyPush = lazyPush { inherit fileName description blobs; arguments = pushed; };
   }))

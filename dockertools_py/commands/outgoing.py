@@ -25,7 +25,7 @@ def outgoing(layer: Layer, how: Compression, blobs: Mapping[Digest, BlobSource])
     stored, read = None, layer.source
     if isinstance(layer.source, BlobSource) and not is_plain(layer):
         stored = _stored(layer.source, is_fixed=True)
-    elif (blob := blobs.get(layer.diff_id)) and blob.media_type == wanted:
+    elif blob := blobs.get(layer.diff_id):
         stored, read = _stored(blob, is_fixed=False), blob
     elif isinstance(layer.source, BlobSource) and how.compressor == "none":
         stored = _stored(layer.source, is_fixed=False)

@@ -25,7 +25,7 @@ from dockertools_py.commands.zstd import add_zstd
 from dockertools_py.errors import DockertoolsError
 from dockertools_py.formats.members import Reader
 from dockertools_py.model.digest import Digest
-from dockertools_py.model.media_type import DOCKER_INDEX, DOCKER_MANIFEST, INDEXES
+from dockertools_py.model.media_type import DOCKER_INDEX, DOCKER_MANIFEST, INDEXES, compressor_of
 from dockertools_py.pack.compression import COMPRESSORS, check_level
 from dockertools_py.pack.image import Image
 from dockertools_py.pack.layer import BlobSource
@@ -37,7 +37,7 @@ from dockertools_py.registry.pushing import Form, Shipment, Target, join, push_a
 from dockertools_py.registry.remote import RemoteImage
 from dockertools_py.registry.session import Session
 from dockertools_py.store.compressed import Compression
-from dockertools_py.store.description import is_image, is_index, is_lazy, read_blobs, read_index, read_lazy
+from dockertools_py.store.description import is_image, is_index, is_lazy, read_blobs, read_image, read_index, read_lazy
 
 
 def run(arguments: list[str]) -> int:
@@ -82,6 +82,8 @@ class Push:
         self._cores = os.cpu_count() or 1
         chosen = options.compressor or "gz"
         self._how = Compression(chosen, check_level(chosen, options.level), options.zstd)
+        usable = {options.compressor} if options.compressor else {"gz", "zstd"}
+        self._usable = frozenset(usable - {"zstd"} if options.format == "docker" else usable)
 
     def prepare(self, targets: Sequence[Target]) -> Shipment:
         """What is to be sent; the layers of what is only described are in the first repository then."""
@@ -90,16 +92,15 @@ class Push:
             images, annotations = read_index(path)
             form = replace(self._form, annotations={**annotations, **self._form.annotations})
             child = replace(self._form, annotations={})
-            return join([(self._image(image, targets, child), platform) for platform, image in images], form)
-        if path.is_dir() and is_lazy(path):
-            image, blobs = read_lazy(path)
-            return self._image(image, targets, self._form, blobs)
-        if path.exists() and not (path.is_dir() and is_image(path)):
+            return join([(self._described(folder, targets, child), platform) for platform, folder in images], form)
+        if path.is_dir() and (is_image(path) or is_lazy(path)):
+            return self._described(path, targets, self._form)
+        if path.exists():
             reader = Reader.open(path)
             if reader.has(INDEX) and (stored := self._as_it_is(read_graph(reader, options.choose))):
                 return stored
         named = open_image(path, options.choose, options.zstd)
-        return self._image(named.image, targets, self._form)
+        return self._image(named.image, _stored_blobs(options.blobs), targets, self._form)
 
     def _as_it_is(self, found: StoredGraph) -> Shipment | None:
         """An archive or a layout whose manifests need no change; None for one of which another manifest is made."""
@@ -117,10 +118,14 @@ class Push:
             return None
         return Shipment(found.graph, found.contents)
 
+    def _described(self, folder: Path, targets: Sequence[Target], form: Form) -> Shipment:
+        image, blobs = read_lazy(folder) if is_lazy(folder) else (read_image(folder), _stored_blobs(self._options.blobs))
+        return self._image(image, blobs, targets, form)
+
     def _image(
-        self, image: Image, targets: Sequence[Target], form: Form, blobs: Mapping[Digest, BlobSource] | None = None
+        self, image: Image, blobs: Mapping[Digest, BlobSource], targets: Sequence[Target], form: Form
     ) -> Shipment:
-        blobs = _stored_blobs(self._options.blobs) if blobs is None else blobs
+        blobs = {diff_id: blob for diff_id, blob in blobs.items() if compressor_of(blob.media_type) in self._usable}
         layers = [outgoing(layer, self._how, blobs) for layer in image.layers]
         reuse, say = self._reuse(image, targets), self._transfers.say
         push = LayerPush(self._pusher, reuse, self._transfers, say, self._cores, self._fetch)
@@ -133,11 +138,8 @@ class Push:
         own = [RemoteImage.parse(f"{first.image.location()}:{tag}") for tag in first.tags]
         images = [] if options.no_reuse else [*own, *looked_at]
         claimed = claimed_by(self._session, images, self._pusher, image.config.platform, self._transfers.say)
-        compressors = frozenset({options.compressor} if options.compressor else {"gz", "zstd"})
-        if options.format == "docker":
-            compressors -= {"zstd"}
         cache = Cache.from_environment(os.environ)
-        return Reuse(claimed, cache, compressors, options.check_reused, options.zstd)
+        return Reuse(claimed, cache, self._usable, options.check_reused, options.zstd)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -7,7 +7,7 @@ from dockertools_py.formats.output import new_file
 from dockertools_py.model.platform import Platform
 from dockertools_py.model.reference import Reference
 from dockertools_py.pack.graph_bundle import index_bundle
-from dockertools_py.store.description import read_blobs, read_index
+from dockertools_py.store.description import read_blobs, read_image, read_index
 from dockertools_py.store.produce import layer_chunks
 
 
@@ -15,7 +15,8 @@ def build(attributes: Attributes) -> None:
     """Spec: `index` (its description in a list), `references`, `blobs`, `format`, `native` (the platform of Docker's list)."""
     spec = attributes.spec
     (folder,) = attributes.paths("index")
-    images, annotations = read_index(folder)
+    described, annotations = read_index(folder)
+    images = tuple((platform, read_image(image)) for platform, image in described)
     references = tuple(map(Reference.parse, spec["references"]))
     blobs = read_blobs(attributes.paths("blobs"))
     whole = index_bundle(images, blobs, references, annotations, Platform.from_json(spec["native"]))

@@ -69,10 +69,10 @@ def write_index(folder: Path, platforms: Iterable[tuple[Platform, Path]], annota
     _write(folder / _PLATFORMS, canonical_json.encode({"platforms": listed, "annotations": dict(annotations)}))
 
 
-def read_index(folder: Path) -> tuple[tuple[tuple[Platform, Image], ...], dict[str, str]]:
-    """The images of an index by platform, in order, and its annotations."""
+def read_index(folder: Path) -> tuple[tuple[tuple[Platform, Path], ...], dict[str, str]]:
+    """Where the images of an index are described, by platform, in order; and its annotations."""
     value = _read(folder / _PLATFORMS)
-    images = ((Platform.from_json(entry["platform"]), read_image(Path(entry["image"]))) for entry in value["platforms"])
+    images = ((Platform.from_json(entry["platform"]), Path(entry["image"])) for entry in value["platforms"])
     return tuple(images), dict(value["annotations"])
 
 

@@ -8,7 +8,7 @@
 #   platform              null where only the build knows it
 #   stack                 derivations which describe its layers, the base's included: to be counted
 #   config                with what is inherited from images of ours; what a foreign base has is known only to the build
-{ runBuilder, executable, names, zstdProgram, caFile, ... }:
+{ runBuilder, executable, lazyPush, names, zstdProgram, caFile, ... }:
 { name, tag, description, config, layers, platform ? null, stack ? [ description ], roots, copied, descriptions, rootDescriptions, bound, blobsFor, compressor, compressionLevel, meta, fileName ? names.baseName (names.lower name) }:
 let
   inherit (builtins) concatMap unsafeDiscardStringContext;
@@ -38,13 +38,6 @@ let
     ++ (if caFile == null then [ ] else [ "--ca-file" caFile ])
     ++ [ "--default-reference" imageRef ];
   blobs = blobsFor { inherit compressor compressionLevel; };
-
-  lazily = name: isLazy: runBuilder {
-    inherit name;
-    verb = "lazy";
-    near = true;
-    spec = { image = description; inherit blobs isLazy; };
-  };
 in
 archive // {
   inherit imageName imageTag imageRef config description layers;
@@ -62,10 +55,8 @@ archive // {
   push = script "push" ([ "push" ]
     ++ concatMap (folder: [ "--blobs" (unsafeDiscardStringContext "${folder}") ]) blobs
     ++ pushed ++ [ "${description}" ]);
-  # The same for a machine that has nothing of the image: it refers to none of it, and what the registry lacks is realised then.
-  # `layers` refers to all that this may be, for whoever fills the cache.
-  lazyPush = script "lazy-push" ([ "push" ] ++ pushed ++ [ "${lazily "lazy-image" true}" ])
-    // { layers = lazily "pushed-layers" false; };
+  # The same for a machine that has nothing of the image.
+  lazyPush = lazyPush { inherit fileName description blobs; arguments = pushed; };
   dockertoolsImage = {
     inherit description; # image.json and config.json
     inherit roots; # store paths whose closures are in it whole …

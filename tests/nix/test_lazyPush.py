@@ -173,6 +173,24 @@ def test_uncompressed_layers_are_made_of_store_paths(nix: Nix, farm: Farm, machi
     assert set(farm.taken()) == set(names(in_image)) - tools >= {"last", "r1"}
 
 
+def test_an_index(nix: Nix, farm: Farm, machine: Machine) -> None:
+    """Each layer as the index's own layout has it, in gzip or in zstd; no store path of the images is fetched."""
+    index = f"""(let {farm.prelude} in buildIndex {{ name = "app"; images = {{
+      "linux/amd64" = (image "2").override {{ architecture = "amd64"; }};
+      "linux/arm64" = (image "3").override {{ architecture = "arm64"; compressor = "zstd"; }};
+    }}; }})"""
+    *built, layout = nix.build_all(f"with {index}; [ lazyPush lazyPush.layers oci ]")
+    nix.run(*NIX_COMMAND, "copy", "--to", farm.filled, *map(str, built))
+    script = machine.build(f"{index}.lazyPush")
+    farm.asked.clear()
+    events = machine.push(script, f"{farm.registry}/index/app:1")
+    top = json.loads((layout / "index.json").read_text())["manifests"][0]
+    assert events[-1]["digest"] == top["digest"]
+    fetched = farm.taken()
+    assert {name.rpartition("-")[2] for name in fetched} == {"gz", "zstd"}
+    assert fetched == names(closure(nix, built[1]) - {str(built[1])})
+
+
 def test_push_fetches_all_that_it_describes(nix: Nix, farm: Farm, machine: Machine) -> None:
     """`push` on an empty machine: the description is in the cache, so no layer is read to make it again."""
     script = nix.build(farm.expression('"2"', "push"))
