@@ -67,6 +67,12 @@ class Loading:
             print(
                 f"{len(to_send)} of {len(self.wanted.layers)} layers to be sent to {self.engine.title()}, {some} of {of}"
             )
+        for reference in plan.missing(self.wanted) if plan.source is not None else ():
+            name = self.engine.name_of(reference)
+            if self._as_json:
+                print(json.dumps({"event": "name", "reference": name, "source": plan.source}))
+            else:
+                print(f"name {name}, of what is {plan.source} there")
 
     def carry_out(self, plan: Plan) -> None:
         """Have the engine load what it lacks, and say how much that was."""

@@ -46,7 +46,8 @@ def run(arguments: list[str]) -> int:
     targets = targets_of(options.references or _own_name(options.default_reference), by_digest=options.by_digest)
     check_digest_file(options.digest_file)
     form = Form(options.format or "oci", dict(map(parse_annotation, options.annotation)))
-    transfers = Transfers("push", events=options.json)
+    where = f"{len(targets)} repositories, layers counted in each: " if len(targets) > 1 else ""
+    transfers = Transfers("push", events=options.json, where=where)
     try:
         session = new_session(options, transfers.say)
         open_pusher = partial(Pusher, session, chunk=parse_size(options.chunk_size))

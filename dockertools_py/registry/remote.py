@@ -17,6 +17,9 @@ DOCKER_HUB = "docker.io"
 DOCKER_HUB_HOST = "registry-1.docker.io"
 DOCKER_HUB_NAMES = frozenset({DOCKER_HUB, DOCKER_HUB_HOST, "index.docker.io"})
 
+MAX_LOCATION = 16 << 10
+"""Bytes of an address that a registry leads to: signed ones have some kB."""
+
 _SCHEME = re.compile(r"(https?)://")
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?")
 _PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)*/?")
@@ -94,20 +97,27 @@ class RemoteImage:
 
 
 def origin(url: str) -> tuple[str, str, int]:
-    """Scheme, host and port: what credentials are for (RFC 6454). Raises DockertoolsError for a URL that has none."""
+    """Scheme, host and port: what credentials are for (RFC 6454).
+
+    Raises DockertoolsError for a URL that has none; it is not quoted, since signatures and passwords are in some.
+    """
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise DockertoolsError(f"{shown(url)} is no URL") from error
+        raise DockertoolsError("an address that is no URL") from error
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise DockertoolsError(f"{shown(url)} is no http or https URL")
+        raise DockertoolsError("an address that is no http or https URL")
     return parts.scheme, parts.hostname, port or (443 if parts.scheme == "https" else 80)
 
 
 def joined(url: str, target: str) -> str:
-    """Where a redirect of `url` leads to. Raises DockertoolsError when that is no URL."""
+    """Where a Location in an answer of `url` leads to. Raises DockertoolsError when that is nowhere."""
+    if len(target) > MAX_LOCATION:
+        raise DockertoolsError(f"{origin(url)[1]}: leads to an address of {len(target)} bytes, more than {MAX_LOCATION}")
     try:
-        return urljoin(url, target)
-    except ValueError as error:
-        raise DockertoolsError(f"{shown(target)} is no URL") from error
+        following = urljoin(url, target)
+        origin(following)
+    except (ValueError, DockertoolsError):
+        raise DockertoolsError(f"{origin(url)[1]}: leads to an address that is no http or https URL") from None
+    return following

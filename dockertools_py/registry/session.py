@@ -99,12 +99,13 @@ class Session:
 
     def pause(self, error: Transient, failures: int, what: str) -> None:
         """Wait after a failure. Raises DockertoolsError when it is time to give up."""
-        seconds = self._backoff.pause(failures, error.retry_after)
+        seconds = self._backoff.down(failures) if error.is_down else self._backoff.pause(failures, error.retry_after)
         if seconds is None:
             wants = f", and wants {error.retry_after:.0f} s of rest" if error.retry_after else ""
             times = f"{failures} times" if failures > 1 else "once"
             raise Unreachable(f"{what}: {error}{wants}; tried {times}") from error
-        self._say(f"{what}: {error}; again in {seconds:.1f} s")
+        if not error.is_down:
+            self._say(f"{what}: {error}; again in {seconds:.1f} s")
         self._backoff.sleep(seconds)
 
     def reached(self, endpoint: Endpoint) -> Endpoint:

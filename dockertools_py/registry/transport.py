@@ -36,11 +36,14 @@ class Unreachable(DockertoolsError):
 
 
 class Transient(Exception):
-    """What may go better the next time; `retry_after` seconds, where the server said so. Never seen by users."""
+    """What may go better the next time; `retry_after` seconds, where the server said so. Never seen by users.
 
-    def __init__(self, message: str, retry_after: float | None = None) -> None:
+    `is_down`: nobody listens there, and nobody has before.
+    """
+
+    def __init__(self, message: str, retry_after: float | None = None, *, is_down: bool = False) -> None:
         super().__init__(message)
-        self.retry_after = retry_after
+        self.retry_after, self.is_down = retry_after, is_down
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +170,13 @@ class Transport:
                     continue
                 if isinstance(error, _BodyFailed) and error.__cause__:
                     raise error.__cause__ from None
+                if isinstance(error, ConnectionRefusedError) and place not in self._idle:
+                    raise Transient(f"{host}:{port}: {_reason(error)}", is_down=True) from error
                 if isinstance(error, (OSError, http.client.HTTPException, ValueError)):
                     raise _told(error, host, port) from error
                 raise
+            with self._lock:
+                self._idle.setdefault(place, [])  # somebody is there
             return Response(answer, url, partial(self._give_up, place, connection))
 
     def _kept(self, place: tuple[str, str, int, str | None]) -> http.client.HTTPConnection | None:

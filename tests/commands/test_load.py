@@ -78,8 +78,11 @@ def test_dry_run_tells_and_sends_nothing(daemon: tuple[State, str], image: Path)
     assert match and match[1] == match[2]
     dockertools("load", image, "-t", "one:1")
     lines = dockertools("load", image, "-t", "one:2", "--dry-run").stdout.splitlines()
-    assert [line[:4] for line in lines] == ["keep", "keep", "0 of"]
+    assert [line[:4] for line in lines] == ["keep", "keep", "0 of", "name"]
     assert lines[0].endswith("store: p0: in one:1")
+    assert lines[3] == "name one:2, of what is one:1 there"
+    lines = dockertools("load", image, "-t", "one:1", "--dry-run").stdout.splitlines()
+    assert [line[:4] for line in lines] == ["keep", "keep", "0 of"]
     lines = dockertools("load", image, "-t", "one:2", "--dry-run", "--full").stdout.splitlines()
     assert lines[0].endswith(": everything was asked for")
     assert (len(state.uploads), set(state.names)) == (1, {"docker.io/library/one:1"})
@@ -99,7 +102,9 @@ def test_json_events(daemon: tuple[State, str], image: Path) -> None:
     for options, what, why in (([], "skipped", "in one:1"), (["--full"], "missing", "everything was asked for")):
         done = dockertools("load", image, "-t", "one:2", "--json", "--dry-run", *options)
         events = [json.loads(line) for line in done.stdout.splitlines()]
-        assert [(event["event"], event["why"]) for event in events] == [(what, why)] * 2
+        assert [(event["event"], event["why"]) for event in events[:2]] == [(what, why)] * 2
+        names = [] if options else [{"event": "name", "reference": "one:2", "source": "one:1"}]
+        assert events[2:] == names
     events = [json.loads(line) for line in dockertools("load", image, "-t", "one:2", "--json").stdout.splitlines()]
     assert [event["event"] for event in events] == ["skipped", "skipped", "loaded"]
     assert (events[-1]["layersSent"], events[-1]["bytesSent"]) == (0, 0)

@@ -245,6 +245,8 @@ def test_json_that_is_no_list_or_too_long() -> None:
         (None, "None"),
         ("x" * 121, "x" * 119 + "…"),
         ("x" * 120, "x" * 120),
+        ("layer (" + "x" * 120 + ")", "layer (" + "x" * 111 + "…)"),
+        ("(a)" + "x" * 120 + ")", "(a)" + "x" * 116 + "…"),
     ],
 )
 def test_values_in_errors(value: object, text: str) -> None:

@@ -113,6 +113,10 @@ def test_pushing_what_is_compressed_keeps_its_manifest(host: str, rules: Rules, 
     assert events[-1]["event"] == "pushed" and events[-1]["digest"] == digest(rules.content.manifests["3"][0])
     assert (events[-1]["layers"], events[-1]["layersSent"], events[-1]["bytesSent"]) == (2, 0, 0)
     assert {event["event"] for event in events[:-1]} == {"skipped"} and done.stderr == ""
+    done = run("push", layout, f"http://{host}/team/one:4", f"http://{host}/team/two:4")
+    assert done.stderr.splitlines()[-1].startswith(
+        "push: 2 repositories, layers counted in each: 0 of 4 layers sent, 0 B of "
+    )
     assert content
 
 

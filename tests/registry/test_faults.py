@@ -144,6 +144,9 @@ def test_what_is_not_there(rules: Rules, host: str, app: Client, blob: dict[str,
         app.blob(blob)
 
 
+NOWHERE = "127.0.0.1: leads to an address that is no http or https URL"
+
+
 @pytest.mark.parametrize(
     ("fault", "why"),
     [
@@ -152,8 +155,10 @@ def test_what_is_not_there(rules: Rules, host: str, app: Client, blob: dict[str,
         (lambda data: replaced(data[:-1]), r"\d+ bytes, but its descriptor says \d+"),
         (lambda _: chunked(b"more"), r"more than the \d+ bytes of its descriptor"),
         (lambda _: status(204), "127.0.0.1 answers 204"),
-        (lambda _: redirected("file:///etc/passwd"), "file:///etc/passwd is no http or https URL"),
-        (lambda _: redirected("http://[/"), r"http://\[/ is no URL"),
+        (lambda _: redirected("file:///etc/passwd"), NOWHERE),
+        (lambda _: redirected("http://[/?signature=secret"), NOWHERE),
+        (lambda _: redirected("https://user:secret@/x"), NOWHERE),
+        (lambda _: redirected("/x?" + "secret" * 5000), r"127.0.0.1: leads to an address of \d+ bytes, more than 16384"),
     ],
 )
 def test_wrong_bytes(
@@ -162,7 +167,7 @@ def test_wrong_bytes(
     rules.fail("/blobs/", fault(rules.content.blobs[str(blob["digest"])]))
     with pytest.raises(DockertoolsError, match=f"{why}$") as error:
         app.blob(blob)
-    assert "\n" not in str(error.value)
+    assert "\n" not in str(error.value) and "secret" not in str(error.value)
     assert app.slept == []
 
 
@@ -207,8 +212,19 @@ def test_nobody_there(rules: Rules, blob_of_nobody: dict[str, object]) -> None:
     with served(rules) as gone:
         pass
     nobody = client(f"http://{gone}/team/app")
-    with pytest.raises(DockertoolsError, match=rf"{gone}: Connection refused; tried 5 times$"):
+    with pytest.raises(DockertoolsError, match=rf"{gone}: Connection refused; tried 3 times$"):
         nobody.blob(blob_of_nobody)
+    assert (nobody.said, nobody.slept) == ([], [0.2, 0.4])
+
+
+def test_a_registry_that_goes_meanwhile_may_come_again(rules: Rules, blob_of_nobody: dict[str, object]) -> None:
+    with served(rules) as gone:
+        app = client(f"http://{gone}/team/app")
+        with pytest.raises(DockertoolsError, match="404"):
+            app.blob(blob_of_nobody)
+    with pytest.raises(DockertoolsError, match=r"; tried 5 times$"):
+        app.blob(blob_of_nobody)
+    assert len(app.said) == len(app.slept) == 4
 
 
 @pytest.fixture
