@@ -15,8 +15,9 @@ from dockertools_py.root.table import FileId
 from tests.conftest import CHECKOUT
 from tests.root.looking import Ran
 
-SOMEBODY = 61234
-"""A user without any right, who is nobody else: Nix ends all processes of its build users when a build ends."""
+SOMEBODY = 40_000 + os.getpid() % 20_000
+"""A user without any right, who is nobody else: Nix ends all processes of its build users when a build ends, and tests that run
+here at the same time look for what theirs has left."""
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
 HOST = ("/usr",)
 """What trees have of the host, read-only: programs and libraries."""
