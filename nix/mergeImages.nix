@@ -5,7 +5,7 @@
 #
 # The set forms compose: the result has the layers of all images, each layer and each store path once, and their configs
 # merged left to right (Env by name, maps merged, otherwise the last that says something). Layers are copied as they are; only
-# one that holds some paths twice is made again without them.
+# one that holds some paths twice is made again without them. Users and groups are merged by name, in a layer on top.
 #
 # Arguments:
 #   name, tag, created, compressor, compressionLevel, meta    as of build
@@ -17,7 +17,7 @@
 # Example:
 #   mergeImages { name = "bash-python"; image1 = bash-image; image2 = just-python; }
 #   mergeImages [ redis-image nginx-image ]
-scope@{ arguments, imageArguments, types, names, containerConfig, mentioned, runBuilder, baseImage, blobs, image, layerGroups, ... }:
+scope@{ arguments, imageArguments, types, names, containerConfig, mentioned, runBuilder, baseImage, blobs, image, layerGroups, zstdProgram, ... }:
 let
   inherit (builtins) concatLists concatMap elemAt filter foldl' genList head isList length map;
 
@@ -87,16 +87,27 @@ let
         mtime = 1;
       };
       nameOf = index: part: if part.references == null then "image ${toString (index + 1)}" else head part.references;
+      # Whether they get along outside the store, and a layer with the users and groups of all where they have different ones.
+      root = runBuilder {
+        name = "merged-root";
+        verb = "merged_root";
+        local = true;
+        spec = {
+          inherit (args) allowOverride;
+          places = map (part: part.rootDescriptions) parts;
+          names = genList (index: nameOf index (elemAt parts index)) (length parts);
+          zstd = zstdProgram;
+        };
+      };
       merged = runBuilder {
         name = "image";
         verb = "merge";
         near = true;
         spec = {
           images = map (part: part.description) parts;
-          layers = inConfig;
+          layers = [ root ] ++ inConfig;
           inherit config;
           inherit (args) allowOverride created;
-          places = map (part: part.rootDescriptions) parts;
           names = genList (index: nameOf index (elemAt parts index)) (length parts);
         };
       };
@@ -110,8 +121,8 @@ let
       layers = [ merged ];
       roots = roots ++ mentioned config;
       inherit copied descriptions;
-      rootDescriptions = concatMap (part: part.rootDescriptions) parts;
-      bound = foldl' (sum: part: sum + part.bound) 0 parts + length inConfig;
+      rootDescriptions = concatMap (part: part.rootDescriptions) parts ++ [ root ];
+      bound = foldl' (sum: part: sum + part.bound) 0 parts + 1 + length inConfig;
       blobsFor = how:
         concatMap (part: part.blobsFor how) parts
         ++ blobs (how // { name = "merged"; descriptions = [ merged ]; except = map (part: part.description) parts; });

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 
 from dockertools_py.model.digest import Digest
@@ -30,17 +30,21 @@ class Stack:
         self._digests: dict[int, list[str]] = {}
         self._known: set[Digest] = set()
 
-    def add(self, folders: Iterable[Path], image: int) -> None:
-        """Stack the layers of an image that are not there yet, as composing does."""
+    def add(self, folders: Iterable[Path], image: int, *, again: bool = False, shared: Container[Digest] = ()) -> None:
+        """Stack the layers of an image that are not there yet, as composing does; with `again` all but those `shared`."""
         for folder in folders:
             layers = read_layers(folder)
             for number, places in read_places(folder):
                 layer = layers[number]
-                if layer.diff_id not in self._known:
+                if layer.diff_id not in self._known or (again and layer.diff_id not in shared):
                     self._known.add(layer.diff_id)
                     self._layers.append(layer)
                     self._images.append(image)
                     self.tree.apply((entry, place) for place, entry in enumerate(places))
+
+    def diff_ids(self) -> tuple[Digest, ...]:
+        """Of its layers, lowest first."""
+        return tuple(layer.diff_id for layer in self._layers)
 
     def layer_of(self, node: Node) -> Digest:
         """The diff_id of the layer that says what a node shows."""

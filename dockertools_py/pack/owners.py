@@ -79,7 +79,7 @@ def with_accounts(
         say(note)
     draft = view if own == placed else Draft(own, Tree(), contents, mtime)
     for name, data in accounts.files.items():
-        _put_file(draft, name, data, view.tree)
+        put_file(draft, name, data, view.tree)
     for home in accounts.homes:
         _put_home(draft, home)
     return Before(draft.entries(), accounts.made)
@@ -106,7 +106,7 @@ def with_owners(
     for note in accounts.notes:
         say(note)
     for name, data in accounts.files.items():
-        _put_file(draft, name, data, tree)
+        put_file(draft, name, data, tree)
     for home in accounts.homes:
         _put_home(draft, home)
     for user, ids, file in zip(owners.runs_as, (accounts.uids, accounts.gids), (PASSWD, GROUP), strict=True):
@@ -126,7 +126,7 @@ def _accounts(draft: Draft, owners: Owners, made: frozenset[str] | None = None) 
     return merge_accounts(owners.users, owners.groups, there, made)
 
 
-def _put_file(draft: Draft, name: str, data: bytes, like: Tree) -> None:
+def put_file(draft: Draft, name: str, data: bytes, like: Tree) -> None:
     """In the place of a file or of a link, which stays a link only if it leads to a directory: `/etc` itself may be one.
 
     Mode and owner are those that the file has in the tree `like`.

@@ -6,11 +6,12 @@ is written; so a base of a gigabyte is no hindrance. Only for files that are cop
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from itertools import count
 from pathlib import Path
 
 from dockertools_py.errors import DockertoolsError, shown
+from dockertools_py.model.digest import Digest
 from dockertools_py.model.entry import Entry, Kind
 from dockertools_py.model.media_type import OCI_LAYER
 from dockertools_py.pack.accounts import MODES
@@ -26,9 +27,14 @@ from dockertools_py.store.produce import tar_chunks
 
 
 class Below:
-    """The layers that `folders` describe, lowest first. `scratch`, which is not there yet, is for what is uncompressed."""
+    """The layers that `folders` describe, lowest first; with `only` those of them.
 
-    def __init__(self, folders: Iterable[Path], scratch: Path, zstd: str | None) -> None:
+    `scratch`, which is not there yet, is for what is uncompressed.
+    """
+
+    def __init__(
+        self, folders: Iterable[Path], scratch: Path, zstd: str | None, only: Container[Digest] | None = None
+    ) -> None:
         self.tree = Tree()
         self._layers: list[Layer] = []
         self._all: list[Layer] = []
@@ -41,6 +47,8 @@ class Below:
             layers = read_layers(folder)
             self._all += layers
             for number, places in read_places(folder):
+                if only is not None and layers[number].diff_id not in only:
+                    continue
                 self._layers.append(layers[number])
                 self.tree.apply((entry, place) for place, entry in enumerate(places))
 

@@ -104,6 +104,54 @@ def test_a_container_sees_them(empty_engine: Engine, nix: Nix, tools: Path, tmp_
     )
 
 
+MERGED = """
+let
+  base = build {{ name = "base"; tag = "1"; addTarball = {tar}; }};
+  app = build {{
+    name = "app"; tag = "1"; fromImage = base;
+    users.app = {{ uid = 1001; extraGroups = [ "logs" ]; }};
+    groups.logs.gid = 200;
+    runAsRoot = ''
+      mkdir -m 700 /srv; chown app:logs /srv
+      /bin/busybox su -s /bin/sh app -c 'id > /srv/who'
+    '';
+    perms = [ {{ path = "/srv"; mode = "2750"; gname = "alice"; }} ];
+  }};
+  web = build {{
+    name = "web"; tag = "1"; fromImage = base;
+    users.web = {{ uid = 1002; extraGroups = [ "logs" "alice" ]; }};
+    groups.logs.gid = 200;
+    fakeRootCommands = "mkdir -p var/www; chown 1002:1002 var/www";
+  }};
+in
+mergeImages {{ name = "united-{salt}"; tag = "1"; images = [ app web ]; config.User = "web"; }}
+"""
+UNITED = """uid=1001(app) gid=1001(app) groups=200(logs),1001(app)
+uid=1002(web) gid=1002(web) groups=200(logs),1000(alice),1002(web)
+uid=1001(app) gid=1001(app) groups=200(logs),1001(app)
+2750 app:alice srv
+644 app:alice srv/who
+755 web:web var/www
+700 web:web home/web
+700 app:app home/app
+640 root:42 etc/passwd
+/home/web
+"""
+
+
+@pytest.mark.parametrize("engine", engine_parameters(without=NOT_IMPORTING), indirect=True)
+def test_users_of_merged_images_with_scripts_and_perms(empty_engine: Engine, nix: Nix, tmp_path: Path) -> None:
+    (tmp_path / "root.tar").write_bytes(root_file_system())
+    salt = re.sub("[^a-z0-9]", "", tmp_path.as_posix().lower())[-40:]
+    [reference] = empty_engine.load(nix.build(MERGED.format(tar=tmp_path / "root.tar", salt=salt)))
+    assert empty_engine.run(reference, ["/bin/sh", "-c", "id -u; id -g"]) == "1002\n1002\n"
+    script = """cd /; id app; id web; cat srv/who
+      stat -c '%a %U:%G %n' srv srv/who var/www home/web home/app etc/passwd | sed s/UNKNOWN/42/
+      /bin/busybox su web -c 'echo $HOME'"""
+    script = script.replace("sed", "/bin/busybox sed")
+    assert empty_engine.run(reference, ["/bin/sh", "-c", script], user="0:0") == UNITED
+
+
 @pytest.mark.parametrize("engine", engine_parameters(without=NOT_IMPORTING), indirect=True)
 def test_an_imported_tarball_has_them(empty_engine: Engine, nix: Nix, tools: Path) -> None:
     assert isinstance(empty_engine, Docker | Podman)

@@ -27,6 +27,26 @@ PRELUDE = """
   shares = layered "shares" [ [ b c ] [ d ] ] { };
   within = layered "within" [ [ b ] ] { };
   links = name: contents: build { inherit name contents; tag = "1"; };
+  accounts = { name = "merged"; tag = "1"; images = [ app web preset ]; };
+  app = build { name = "app"; tag = "1"; users.app = { uid = 1000; extraGroups = [ "logs" ]; }; groups.logs.gid = 200; };
+  web = build {
+    name = "web"; tag = "1"; rootfs = "minimal"; users.web = { uid = 1001; extraGroups = [ "logs" ]; }; groups.logs.gid = 200;
+    fakeRootCommands = "mkdir srv; chown 1001:200 srv";
+  };
+  preset = build { name = "preset"; tag = "1"; rootfs = "minimal"; };
+  preset2 = build { name = "preset2"; tag = "1"; rootfs = "minimal"; layers = [ a ]; };
+  on = name: args: build ({ inherit name; tag = "1"; fromImage = app; } // args);
+  changes = on "changes" { users.app = { uid = 1000; shell = "/bin/other"; }; };
+  inherits = on "inherits" { contents = [ a ]; };
+  adds = on "adds" { users.new.uid = 5; };
+  useradd = name: uid: build {
+    name = "useradd-${name}"; tag = "1";
+    runAsRoot = ''
+      ${shadowSetup}
+      useradd --uid ${toString uid} --no-create-home --shell /bin/x ${name}
+      useradd --uid 9${toString uid} y${name}
+    '';
+  };
   copies = build { name = "copies"; tag = "1"; copyToRoot = a; };
   plain = build { name = "plain"; tag = "1"; layers = [ a ]; compressor = "none"; };
 """
@@ -61,6 +81,18 @@ BUILDS = {
     "override": '(mergeImages { name = "x"; tag = "1"; image1 = one; image2 = two; }).override { name = "merged"; }',
     "oci": '(mergeImages { name = "merged"; tag = "1"; image1 = one; image2 = two; }).oci',
     "stream": '(mergeImages { name = "merged"; tag = "1"; image1 = one; image2 = two; }).stream',
+    "accounts": "mergeImages accounts",
+    "accounts-again": """mergeImages (accounts // {
+        images = [ app (mergeImages { name = "y"; tag = "1"; images = [ app web ]; }) preset ];
+      })""",
+    "accounts-child": """build {
+        name = "k"; tag = "1"; fromImage = mergeImages accounts; users.kid.uid = 7; config.User = "web";
+      }""",
+    "accounts-file": 'mergeImages (accounts // { images = [ app.archive (web.override { compressor = "zstd"; }).archive ]; })',
+    "accounts-based": "mergeImages (accounts // { images = [ changes inherits adds ]; })",
+    "accounts-override": 'mergeImages (accounts // { images = [ app (useradd "app" 7) ]; allowOverride = true; })',
+    "accounts-scripts": 'mergeImages (accounts // { images = [ (useradd "one" 1) (useradd "two" 2) ]; })',
+    "accounts-alike": "mergeImages (accounts // { images = [ preset preset2 ]; })",
     "bundle": "mergeImages [ one two ]",
     "bundle-one": "mergeImages [ one ]",
     "bundle-mixed": 'mergeImages [ plain (one.override { compressor = "zstd"; }) ]',
@@ -164,6 +196,103 @@ def test_merged_images_are_images_like_others(built: Outputs) -> None:
     image = open_image(built["as-base"])
     assert blobs(image)[:3] == blobs(one) + blobs(two)
     assert image.store_names == ["a", "b", "c", "d"] and image.resolve("/etc/a") and image.resolve("/etc/d")
+
+
+def accounts(image: Image) -> dict[str, list[str]]:
+    return {name: image.read(f"etc/{name}").decode().splitlines() for name in ("passwd", "group", "shadow")}
+
+
+ACCOUNTS = {
+    "passwd": [
+        "root:x:0:0:root:/root:/bin/sh",
+        "nobody:x:65534:65534:nobody:/var/empty:/sbin/nologin",
+        "app:x:1000:1000::/home/app:/bin/sh",
+        "web:x:1001:1001::/home/web:/bin/sh",
+    ],
+    "group": ["root:x:0:", "nobody:x:65534:", "logs:x:200:app,web", "app:x:1000:", "web:x:1001:"],
+    "shadow": ["root:!:::::::", "nobody:!:::::::", "app:!:::::::", "web:!:::::::"],
+}
+
+
+@pytest.mark.parametrize("form", ["accounts", "accounts-again", "accounts-file"])
+def test_users_and_groups_of_all_are_in_the_result(built: Outputs, form: str) -> None:
+    image = open_image(built[form])
+    assert accounts(image) == ACCOUNTS
+    assert image.layers[-1].names == ["etc", "etc/group", "etc/passwd", "etc/shadow"]
+    assert image.json["history"][-1]["created_by"] == "users and groups of the merged images"
+    modes = {member.name: (member.mode, member.uid, member.gid) for member in image.layers[-1].members}
+    assert modes["etc/passwd"] == (0o644, 0, 0) and modes["etc/shadow"] == (0o600, 0, 0)
+    for name, uid, gid in (("home/app", 1000, 1000), ("home/web", 1001, 1001), ("srv", 1001, 200)):
+        assert (image.tree[name].uid, image.tree[name].gid) == (uid, gid)
+
+
+def test_an_image_on_top_knows_them(built: Outputs) -> None:
+    image = open_image(built["accounts-child"])
+    assert accounts(image)["passwd"] == [*ACCOUNTS["passwd"], "kid:x:7:7::/home/kid:/bin/sh"]
+
+
+def test_of_a_base_of_both_what_was_changed_counts(built: Outputs) -> None:
+    passwd = accounts(open_image(built["accounts-based"]))["passwd"]
+    assert passwd[2:] == ["app:x:1000:1000::/home/app:/bin/other", "new:x:5:5::/home/new:/bin/sh"]
+
+
+def test_the_last_image_may_win_and_nobody_is_lost(built: Outputs) -> None:
+    passwd = accounts(open_image(built["accounts-override"]))["passwd"]
+    assert [line.split(":")[0] for line in passwd] == ["root", "nobody", "app", "yapp"]
+    assert passwd[2] == "app:x:7:7::/home/app:/bin/x"
+
+
+def test_accounts_that_scripts_made(built: Outputs) -> None:
+    image = open_image(built["accounts-scripts"])
+    names = [line.split(":")[0] for line in accounts(image)["passwd"]]
+    assert names == ["root", "one", "yone", "two", "ytwo"] == [line.split(":")[0] for line in accounts(image)["shadow"]]
+    assert [line.split(":")[0] for line in image.read("etc/gshadow").decode().splitlines()] == names
+
+
+def test_equal_accounts_need_no_layer(built: Outputs) -> None:
+    image = open_image(built["accounts-alike"])
+    assert "users" not in image.json["history"][-1]["created_by"] and image.tree["etc/passwd"].issym()
+
+
+def test_what_was_merged_is_said(built: Outputs) -> None:
+    log = root_log(built.derivation("accounts"))
+    for line in (
+        "/etc/passwd: web of web:1 added",
+        "/etc/passwd: `root` is not the same in description, home in app:1 and web:1; the line of app:1 counts",
+        "/etc/group: web of web:1 added",
+    ):
+        assert f"mergeImages: {line}\n" in log
+    assert root_log(built.derivation("accounts-alike")) == ""
+
+
+def root_log(image: str) -> str:
+    """What was said by the derivation that has merged accounts."""
+    needed = subprocess.check_output(["nix-store", "--query", "--requisites", image], text=True).split()
+    [root] = [path for path in needed if path.endswith("-merged-root.drv")]
+    return subprocess.check_output(["nix-store", "--read-log", root], text=True)
+
+
+def test_accounts_that_do_not_fit_together(nix: Nix) -> None:
+    said = nix.failure(
+        f"""let {PRELUDE} in mergeImages {{
+          name = "x"; images = [ app (build {{ name = "other"; tag = "2"; users.app.uid = 7; users.srv.uid = 1000; }}) ];
+        }}""",
+        build=True,
+    )
+    assert (
+        "dockertools-py derivation: mergeImages: `app` in /etc/passwd is 1000:1000 in app:1 and 7:7 in other:2: give it the "
+        "same ids in both, or allowOverride = true if the last image shall win; 1000 in /etc/passwd is `app` in app:1 and "
+        "`srv` in other:2, so what belongs to one would be the other's: give one of them another number, or "
+    ) in said
+
+
+def test_modes_that_differ_are_no_matter_of_accounts(nix: Nix) -> None:
+    commands = "mkdir etc; echo > etc/passwd; chmod ${mode} etc/passwd"
+    image = f'name: mode: build {{ inherit name; tag = "1"; extraCommands = "{commands}"; }}'
+    said = nix.failure(
+        f'let f = {image}; in mergeImages {{ name = "x"; images = [ (f "a" "600") (f "b" "644") ]; }}', build=True
+    )
+    assert "mergeImages: /etc/passwd of a:1 would change: b:1 shows something else there; " in said
 
 
 def test_tag_null_is_the_hash(nix: Nix) -> None:
