@@ -58,9 +58,9 @@ def unite(images: Sequence[ImageAccounts], *, last_wins: bool = False) -> United
     issues = [issue for table in tables.values() for issue in table.issues]
     if issues:
         raise DockertoolsError("mergeImages: " + "; ".join(issues))
-    there = {name: [image.files[name] for image in images if name in image.files] for name in MODES}
-    texts = {name: table.to_bytes() for name, table in tables.items() if there[name]}
-    files = {name: text for name, text in texts.items() if any(text != own for own in there[name])}
+    there = {name: {image.files[name] for image in images if name in image.files} for name in MODES}
+    is_other = {name: len(there[name]) > 1 or table.has_locked for name, table in tables.items()}
+    files = {name: table.to_bytes() for name, table in tables.items() if is_other[name]}
     return United(files, tuple(note for table in tables.values() for note in table.notes))
 
 
@@ -78,6 +78,7 @@ class _Union:
     def __init__(self, file: str, last_wins: bool) -> None:
         self._file, self._last_wins = file, last_wins
         self.lines: dict[str, _Line] = {}
+        self.has_locked = False
         self.issues: list[str] = []
         self.notes: list[str] = []
 
@@ -108,6 +109,7 @@ class _Union:
         for name, line in accounts.lines.items():
             if line.fields[1:2] == ["x"] and name not in self.lines:
                 self.lines[name] = _Line([name, *fields], line.image)
+                self.has_locked = True
 
     def to_bytes(self) -> bytes:
         """The file."""
