@@ -38,7 +38,7 @@ def build(attributes: Attributes) -> None:
     """
     spec = attributes.spec
     places = [[Path(folder) for folder in folders] for folders in spec["places"]]
-    merged, stacks = Stack(), [Stack() for _ in places]
+    merged, stacks = Stack(spec["zstd"]), [Stack(spec["zstd"]) for _ in places]
     for number, folders in enumerate(places):
         stacks[number].add(folders, number)
         merged.add(folders, number, again=spec["allowOverride"], shared=_common(stacks, number))

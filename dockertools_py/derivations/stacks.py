@@ -23,7 +23,8 @@ EMPTY = hashlib.sha256().hexdigest()
 class Stack:
     """A tree of layers, which knows for each of its nodes the image that it is from, and finds its content when asked."""
 
-    def __init__(self) -> None:
+    def __init__(self, zstd: str | None = None) -> None:
+        self._zstd = zstd
         self.tree = Tree()
         self._layers: list[Layer] = []
         self._images: list[int] = []
@@ -77,14 +78,14 @@ class Stack:
     def _digest(self, node: Node) -> str:
         number, place = node.place
         if number not in self._digests:
-            self._digests[number] = list(_digests(self._layers[number].source))
+            self._digests[number] = list(_digests(self._layers[number].source, self._zstd))
         return self._digests[number][place]
 
 
-def _digests(source: Source) -> Iterator[str]:
+def _digests(source: Source, zstd: str | None) -> Iterator[str]:
     """For each entry outside the store, in order, the digest of its content; nothing where it has none."""
     if isinstance(source, BlobSource):
-        stream = ChunkStream(tar_chunks(source))
+        stream = ChunkStream(tar_chunks(source, zstd))
         for member in members(stream):
             if is_place(member.entry()):
                 yield _member_digest(stream, member) if member.size else ""

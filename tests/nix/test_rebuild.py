@@ -73,7 +73,7 @@ CHANGES = {
         *("docker-image-child.tar", "image", "top", "top-layers", "top-layers-gz", *ROOT)
     ],
     'mergeImages { name = "both"; tag = "1"; images = [ (image { }) (image { }) ]; }': [
-        *("docker-image-both.tar", "image", "merged-gz")
+        *("docker-image-both.tar", "image", "merged-gz", "merged-root")
     ],
 }
 
