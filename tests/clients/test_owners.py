@@ -126,11 +126,11 @@ let
 in
 mergeImages {{ name = "united-{salt}"; tag = "1"; images = [ app web ]; config.User = "web"; }}
 """
-UNITED = """uid=1001(app) gid=1001(app) groups=200(logs),1001(app)
-uid=1002(web) gid=1002(web) groups=200(logs),1000(alice),1002(web)
+UNITED = """uid=1001(app) gid=1001(app) groups=1001(app),200(logs)
+uid=1002(web) gid=1002(web) groups=1002(web),1000(alice),200(logs)
 uid=1001(app) gid=1001(app) groups=200(logs),1001(app)
 2750 app:alice srv
-644 app:alice srv/who
+644 app:app srv/who
 755 web:web var/www
 700 web:web home/web
 700 app:app home/app
