@@ -14,6 +14,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 from dockertools_py.derivations.attributes import Attributes
@@ -41,7 +42,7 @@ from dockertools_py.store.produce import READ_SIZE, entries, same
 from dockertools_py.store.tar_stream import tar_stream
 
 FOLDER = ".scripts"
-"""In the tree while a script runs that sees nothing else."""
+"""In the tree while a script runs that sees nothing else; with a number where an image has that one."""
 STORE = "nix/store"
 MOST_MOUNTS = 10_000
 """Well below what a namespace (fs.mount-max) and the descriptors of a process allow; a closure has some thousands at most."""
@@ -171,7 +172,8 @@ def _store(known: Tree) -> list[str]:
 
 def _run_with_own_root(attributes: Attributes, argument: str, top: Path, table: Table, binds: list[str]) -> None:
     """Run one of the scripts as root, with `top` as its `/`. Raises DockertoolsError when it fails."""
-    script = Script.write(argument, attributes.spec["scripts"][argument], top / FOLDER, f"/{FOLDER}")
+    folder = _free_name(top)
+    script = Script.write(argument, attributes.spec["scripts"][argument], top / folder, f"/{folder}")
     found = environment(attributes, script, "/tmp")
     found |= {"PATH": ":".join((found["PATH"], *SYSTEM_PATH)), "HOME": "/root"}
     command = script.command(attributes.spec["bash"])
@@ -179,8 +181,14 @@ def _run_with_own_root(attributes: Attributes, argument: str, top: Path, table: 
     try:
         _check(attributes, script, code)
     finally:
-        if script.folder.is_dir():
+        if script.folder.is_dir() and not script.folder.is_symlink():
             shutil.rmtree(script.folder)
+
+
+def _free_name(top: Path) -> str:
+    """A name for FOLDER that neither the image nor an earlier script has put there."""
+    names = (f"{FOLDER}{number or ''}" for number in count())
+    return next(name for name in names if not os.path.lexists(top / name))
 
 
 def _run_beside(attributes: Attributes, argument: str, top: Path, table: Table) -> None:

@@ -30,8 +30,8 @@ class Contents(Protocol):
     def stored(self, name: bytes) -> bytes | None:
         """The content of a file in the store, at most MAX_TEXT bytes and one; None where nothing is."""
 
-    def copied(self, node: Node) -> bytes:
-        """The path of a file on disk with the content of one that lies below."""
+    def copied(self, node: Node) -> tuple[bytes, int]:
+        """The path of a file on disk with the content of one that lies below, and its size."""
 
 
 class Draft:
@@ -115,8 +115,9 @@ class Draft:
         entry = node.entry
         if node.is_directory():
             return entry._replace(name=name + b"/" if name else TOP)
-        if entry.kind is Kind.FILE and entry.size:
-            entry = entry._replace(path=self._contents.copied(node))
+        if entry.kind is Kind.FILE and (entry.size or entry.link):
+            path, size = self._contents.copied(node)
+            entry = entry._replace(path=path, size=size, link=b"")
         return entry._replace(name=name)
 
 

@@ -45,9 +45,9 @@ def content_of(entries: Iterable[Entry]) -> LayerContent:
         elif entry.name.rstrip(b"/") in (b"nix", b"nix/store") and entry.kind is not Kind.DIRECTORY:
             hidden.add(EVERYTHING)
         if is_place(entry):
-            # Of a file in the store another name: by itself a file.
+            # Of a file in the store another name: by itself a file, of which only that one knows the size.
             into_store = entry.kind is Kind.HARDLINK and entry.link.startswith(STORE)
-            places.append(entry._replace(kind=Kind.FILE, link=b"") if into_store else entry)
+            places.append(entry._replace(kind=Kind.FILE) if into_store else entry)
         elif gone is None:
             path = store_path(entry.name)
             prints[path] = prints.get(path, 0) ^ _fingerprint(entry)

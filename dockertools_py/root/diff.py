@@ -40,6 +40,10 @@ _KINDS = {
     stat.S_IFLNK: Kind.SYMLINK,
     stat.S_IFIFO: Kind.FIFO,
 }
+_WITHOUT_MEANING = {
+    True: "a socket, which means nothing without its program",
+    False: "a character device 0:0, which is overlayfs' word for a file that is gone, and no file of an image",
+}
 _ON_DISK = -2
 """In a place, the number of a layer that there is not: the offset is an inode."""
 _SECOND = 1_000_000_000
@@ -115,7 +119,7 @@ class Diff:
         """What is at `name`; None for what no layer can hold."""
         kind = _KINDS.get(stat.S_IFMT(status.st_mode))
         if kind is None:
-            print(f"/{shown(name)}: a socket, which means nothing without its program: left out", file=sys.stderr)
+            print(f"/{shown(name)}: {_WITHOUT_MEANING[stat.S_ISSOCK(status.st_mode)]}: left out", file=sys.stderr)
             return None
         place = (_ON_DISK, status.st_ino)
         if kind is not Kind.DIRECTORY and status.st_nlink > 1:

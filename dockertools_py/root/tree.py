@@ -5,8 +5,9 @@ such thing becomes what can be made, a plain file with plain modes, and the tabl
 shows that to every program which asks. The layers are merged before (pack/tree.py), so each path is made exactly once, below
 directories that we have made ourselves: no link of an image leads out of the tree while it is written.
 
-Whoever runs scripts may read and write everything in here, as root may. So a file that nobody may read, or a directory that
-nobody may enter, is made so that its owner can, with the real mode in the table.
+A script may read and write everything in here, whatever its mode, as root of a namespace may with what is its own. We may
+not, and look into all directories before and after: so one that nobody may enter is made so that its owner can, with the
+real mode in the table.
 
 Times are kept: Python believes a .pyc by the time of its source, and make builds what is older than its sources.
 """
@@ -67,10 +68,10 @@ def _make(node: Node, content: Content, path: bytes) -> None:
         os.utime(path, ns=_times(entry), follow_symlinks=False)
         return
     if entry.kind is Kind.FIFO:
-        os.mkfifo(path, entry.mode & ~SET_ID | OWNER_READS)
+        os.mkfifo(path, entry.mode & ~SET_ID)
         os.utime(path, ns=_times(entry))
         return
-    file = os.open(path, _NEW, entry.mode & ~SET_ID | OWNER_READS)  # an empty one in the place of a device
+    file = os.open(path, _NEW, entry.mode & ~SET_ID)  # an empty one in the place of a device
     try:
         if entry.kind is Kind.FILE and entry.size:
             for data in content(node):
@@ -84,13 +85,12 @@ def _make(node: Node, content: Content, path: bytes) -> None:
 
 def is_more(entry: Entry) -> bool:
     """Whether an entry is more than a plain file of ours can be."""
-    needed = OWNER_ENTERS if entry.kind is Kind.DIRECTORY else OWNER_READS
     return bool(
         entry.owner != ROOT
         or entry.mode & SET_ID
         or entry.xattrs
         or entry.kind in (Kind.CHARACTER, Kind.BLOCK)
-        or (entry.kind is not Kind.SYMLINK and entry.mode & needed != needed)
+        or (entry.kind is Kind.DIRECTORY and entry.mode & OWNER_ENTERS != OWNER_ENTERS)
     )
 
 

@@ -54,7 +54,7 @@ class Below:
 
     def read(self, node: Node) -> bytes:
         """See pack.draft.Contents."""
-        if node.entry.data or not node.entry.size:
+        if node.entry.data or not (node.entry.size or node.entry.link):
             return node.entry.data
         if node.entry.path:
             return Path(os.fsdecode(node.entry.path)).read_bytes()
@@ -63,16 +63,18 @@ class Below:
         if node.place in self._small:
             return self._small[node.place]
         layer, entry, offset = self._find(node)
+        if node.entry.link and entry.size > MAX_TEXT:  # a size that nobody has seen before
+            return bytes(MAX_TEXT + 1)
         return b"".join(map(bytes, layer.content(entry, offset)))
 
-    def copied(self, node: Node) -> bytes:
+    def copied(self, node: Node) -> tuple[bytes, int]:
         """See pack.draft.Contents."""
         layer, entry, offset = self._find(node)
         path = self._folder("copied") / str(next(self._copies))
         with path.open("xb") as file:
             for chunk in layer.content(entry, offset):
                 file.write(chunk)
-        return os.fsencode(path)
+        return os.fsencode(path), entry.size
 
     def stored(self, name: bytes) -> bytes | None:
         """See pack.draft.Contents. A base of any origin has its store in its layers; ours are read from the store itself."""
@@ -122,8 +124,12 @@ class Below:
         name = node.entry.name
         entry, offset = members.get(name, (None, 0))
         if entry is not None and entry.kind is Kind.HARDLINK:
-            entry, offset = members.get(entry.link, (None, 0))
-        if entry is None or entry.kind is not Kind.FILE or entry.size != node.entry.size:
+            target = entry.link
+            entry, offset = members.get(target, (None, 0))
+            if node.entry.link:  # in the store, of which nobody else asks
+                entry, offset = next((found for found in layer.members() if found[0].name == target), (None, 0))
+        has_size = entry is not None and (entry.size == node.entry.size or bool(node.entry.link))
+        if entry is None or entry.kind is not Kind.FILE or not has_size:
             raise DockertoolsError(f"{label}: {shown(name)} is not in it as it was described")
         return layer, entry, offset
 

@@ -106,10 +106,18 @@ IMAGES = {
     }""",
     "foreign-tar": r"""plain {
       addTarball = runCommand "foreign.tar" { } ''
-        mkdir -p top/etc; echo foreign > top/etc/of-tar
-        tar --owner=3 --group=4 --mode=u=rwx,g=s,o= -C top -cf $out etc
+        mkdir -p top/etc top/.scripts; echo foreign > top/etc/of-tar; echo base > top/.scripts/mine
+        tar --owner=3 --group=4 --mode=u=rwx,g=s,o= -C top -cf $out etc .scripts
+        echo closed > top/etc/closed
+        tar --owner=0 --group=0 --mode=0 -C top -rf $out etc/closed
       '';
-      runAsRoot = "stat -c '%A %u:%g' /etc/of-tar > /seen; chown 0 /etc/of-tar";
+      runAsRoot = ''
+        stat -c '%A %u:%g' /etc/of-tar > /seen; chown 0 /etc/of-tar
+        (stat -c '%a %u:%g' /etc/closed; cat /etc/closed; echo more >> /etc/closed) >> /seen
+        cat /.scripts/mine >> /seen; mkdir /.scripts2; echo earlier > /.scripts2/mine
+      '';
+      enableFakechroot = true;
+      fakeRootCommands = "cat /.scripts2/mine >> /seen; ls -d /.script* >> /seen";
     }""",
     "foreign-store": r"""plain {
       contents = [ hello ];
@@ -298,8 +306,10 @@ def test_tars_are_below_too(built: Outputs) -> None:
     image = open_image(built["tar"])
     assert image.read("seen") == b"yes\n" and "etc/of-tar" not in image.tree
     image = open_image(built["foreign-tar"])
-    assert image.read("seen") == b"-rwx--S--- 3:4\n"
+    assert image.read("seen") == b"-rwx--S--- 3:4\n0 0:0\nclosed\nbase\nearlier\n/.scripts\n/.scripts1\n/.scripts2\n"
     assert told(image, "etc/of-tar")[1:] == (0, 4)
+    assert image.read("etc/closed") == b"closed\nmore\n" and told(image, "etc/closed") == (0, 0, 0)
+    assert {name for name in image.tree if ".scripts" in name} == {".scripts", ".scripts/mine", ".scripts2", ".scripts2/mine"}
 
 
 def test_a_store_of_a_foreign_base_is_seen_too(built: Outputs) -> None:

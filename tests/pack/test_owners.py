@@ -53,9 +53,9 @@ class Below:
     def stored(self, name: bytes) -> bytes | None:
         return self.store.get(name)
 
-    def copied(self, node: Node) -> bytes:
+    def copied(self, node: Node) -> tuple[bytes, int]:
         self.taken.append(node.entry.name)
-        return b"/copy/of/" + node.entry.name
+        return b"/copy/of/" + node.entry.name, node.entry.size
 
 
 def layer(

@@ -206,6 +206,19 @@ def test_a_socket_is_left_out_with_a_word(tmp_path: Path, capsys: pytest.Capture
     assert capsys.readouterr().err == "/talk: a socket, which means nothing without its program: left out\n"
 
 
+def test_a_whiteout_that_a_script_made_is_no_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    need_root()
+
+    def change(top: Path, _: Table) -> None:
+        (top / "a").unlink()
+        os.mknod(top / "a", stat.S_IFCHR | 0o600, 0)
+
+    assert list(left_by(change, tmp_path / "top")) == [".wh.a"]
+    assert capsys.readouterr().err == (
+        "/a: a character device 0:0, which is overlayfs' word for a file that is gone, and no file of an image: left out\n"
+    )
+
+
 def test_what_nobody_may_read_is_read(tmp_path: Path) -> None:
     need_root()
     commands = ["chmod 0 a", "mkdir h", "echo ab >h/i", "chmod 0 h/i h", "chmod 0 e", "chmod 444 d"]

@@ -1,13 +1,16 @@
 """What lies below the layer at `/`: each file's content, found in the layer that has it, against layers laid out on a disk."""
 
+import io
 import os
 import random
+import tarfile
 from pathlib import Path
 
 import pytest
 
 from dockertools_py.errors import DockertoolsError
 from dockertools_py.model.entry import Kind
+from dockertools_py.pack.draft import Draft
 from dockertools_py.pack.layer import Layer, RootSource
 from dockertools_py.pack.layer_content import content_of
 from dockertools_py.store.below import Below
@@ -53,7 +56,8 @@ def test_each_file_of_a_random_stack(seed: int, tmp_path: Path) -> None:
             files += 1
             assert below.read(node) == on_disk.read_bytes()
             if node.entry.size:
-                assert Path(os.fsdecode(below.copied(node))).read_bytes() == on_disk.read_bytes()
+                path, size = below.copied(node)
+                assert Path(os.fsdecode(path)).read_bytes() == on_disk.read_bytes() and size == node.entry.size
     assert files > 1
 
 
@@ -68,7 +72,7 @@ def test_accounts_of_a_compressed_layer_are_read_on_the_way_and_the_last_of_two_
         node = below.tree.get(name)
         assert node is not None and below.read(node) == content
     assert not (tmp_path / "x").exists(), "nothing was uncompressed to the disk"
-    assert Path(os.fsdecode(below.copied(node))).read_bytes() == b"later"
+    assert Path(os.fsdecode(below.copied(node)[0])).read_bytes() == b"later"
     assert (tmp_path / "x").exists()
 
 
@@ -96,6 +100,31 @@ def test_a_store_of_a_base_is_read_in_its_layers(tmp_path: Path) -> None:
     assert below.stored(path[1:].encode() + b"/etc/group") is None
     assert below.stored(path[1:].encode()) is None
     assert below.stored(path[1:].encode() + b"-other") is None, "no path that the layer has whole"
+
+
+@pytest.mark.parametrize("compressor", ["none", "gz"])
+def test_a_hard_link_into_the_store_has_the_content_of_that_file(compressor: str, tmp_path: Path) -> None:
+    (tmp_path / "blobs").mkdir()
+    name = "nix/store/00000000000000000000000000000000-nss/passwd"
+    with io.BytesIO() as file:
+        with tarfile.open(fileobj=file, mode="w") as tar:
+            info = tarfile.TarInfo(name)
+            info.size = 7
+            tar.addfile(info, io.BytesIO(b"content"))
+            info = tarfile.TarInfo("etc/passwd")
+            info.type, info.linkname = tarfile.LNKTYPE, name
+            tar.addfile(info)
+        layer = stored(file.getvalue(), tmp_path / "blobs", compressor)
+    below = Below([description(tmp_path / "d", layer)], tmp_path / "x", None)
+    node = below.tree.get(b"etc/passwd")
+    assert node is not None and node.entry.kind is Kind.FILE
+    assert below.read(node) == b"content"
+    draft = Draft((), below.tree, below, 1)
+    assert draft.text(b"etc/passwd") == b"content"
+    draft.change(b"etc/passwd", mode=0o600)
+    (found,) = (entry for entry in draft.entries() if entry.name == b"etc/passwd")
+    assert (found.kind, found.size, found.link, found.mode) == (Kind.FILE, 7, b"", 0o600)
+    assert Path(os.fsdecode(found.path)).read_bytes() == b"content"
 
 
 def test_a_layer_that_is_not_as_described(tmp_path: Path) -> None:
