@@ -38,7 +38,7 @@ def scripted(folder: Path, name: str, *, stack: list[str] | None = None, **scrip
     """The derivation of a script layer, without Nix."""
     none = {"runAsRoot": None, "extraCommands": "", "fakeRootCommands": "", "enableFakechroot": False}
     made = {"links": [], "copies": [], "openLinks": False, "owner": [0, 0], "owners": None, "mtime": 1, "zstd": None}
-    made |= {"defaults": [], "again": False}
+    made |= {"defaults": [], "again": False, "rootMode": "emulated"}
     case = derivation(
         folder,
         name,
