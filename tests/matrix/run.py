@@ -28,6 +28,7 @@ UNIT_TESTS = [*CORE_TESTS, "tests/registry", "tests/commands"]
 EVALUATION = ["tests/nix/test_evaluation.py", "tests/nix/test_hydra.py", "tests/nix/test_inheritConfig.py"]
 FLAKES = ["tests/nix/test_flake.py"]
 SCRIPTS = ["tests/nix/test_scripts_elsewhere.py"]
+FARM = ["tests/nix/test_remoteBuilders.py", "tests/nix/test_binaryCache.py"]
 REAL_IDS = ["tests/matrix/uid_range.py"]
 """For Nix 2.12 and newer: all but Debian 12's."""
 SHARED_PACKAGES = "/usr/lib/python3/dist-packages"
@@ -126,6 +127,7 @@ def tree_steps(tree: Tree, *, demo: bool, debs: Path | None) -> Iterator[Step]:
     if tree.suite != "bookworm":
         yield step("scripts as root: by uid-range", lambda: pytest(*REAL_IDS))
     if demo:
+        yield step("remote builders and binary caches", lambda: pytest(*FARM))
         yield step("./dev demo", lambda: demonstrated(tree.enter(["./dev", "demo"])))
     yield step("unit tests", units)
 
