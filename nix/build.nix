@@ -184,10 +184,9 @@ arguments.declare function
     ];
     layers = tarLayers ++ groupLayers ++ referredLayers ++ root ++ database;
 
-    description = runBuilder {
-      name = "image";
+    description = runBuilder ({ name = "image"; near = true; } // described);
+    described = {
       verb = "image";
-      near = true;
       spec = {
         bases = if base == null then [ ] else [ base.description ];
         base = base != null;
@@ -202,7 +201,7 @@ arguments.declare function
   # Checked at once, though without a layer nobody compresses, and nobody looks at users or platform.
   builtins.seq compressionLevel (builtins.seq wanted (builtins.seq fitting (image (special.names or { } // {
     inherit (args) name tag meta;
-    inherit description layers compressor compressionLevel;
+    inherit description described layers compressor compressionLevel;
     platform = imagePlatform;
     config = scope.inheritConfig (scope.inheritConfig.select args.inheritConfig (fromBase "config" { })) config;
     inherit copied roots;

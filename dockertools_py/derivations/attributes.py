@@ -17,11 +17,11 @@ from dockertools_py.model.references_graph import ReferencesGraph
 
 @dataclass(frozen=True, slots=True)
 class Attributes:
-    """The spec of what to build, the graphs that it asked for, where the output goes, and how many cores there are."""
+    """The spec of what to build, the graphs that it asked for, where each output goes, and how many cores there are."""
 
     spec: Mapping[str, Any]
     graphs: Mapping[str, ReferencesGraph]
-    out: Path
+    outputs: Mapping[str, Path]
     build_top: Path
     cores: int
 
@@ -37,8 +37,14 @@ class Attributes:
             )
         value = json.loads(file.read_bytes())
         graphs = {name: ReferencesGraph.from_json(value[name]) for name in value.get("exportReferencesGraph", ())}
+        outputs = {name: Path(path) for name, path in value["outputs"].items()}
         wanted = int(environment.get("NIX_BUILD_CORES", "1") or 1)
-        return cls(value["spec"], graphs, Path(value["outputs"]["out"]), top, wanted or cores)
+        return cls(value["spec"], graphs, outputs, top, wanted or cores)
+
+    @property
+    def out(self) -> Path:
+        """Where the output goes, or the first of several."""
+        return self.outputs["out"]
 
     def owner(self) -> Owner:
         """Owner and group of what is put in layers."""

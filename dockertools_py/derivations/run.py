@@ -15,7 +15,8 @@ def run() -> int:
     try:
         import_module(f"dockertools_py.derivations.{attributes.spec['verb']}").build(attributes)
     except BaseException:
-        _remove(attributes.out)
+        for out in attributes.outputs.values():
+            _remove(out)
         raise
     return 0
 

@@ -41,7 +41,7 @@ in
   inherit validate;
   validated = image: validate { name = "${image.name}-validated"; files = [ "${image}" ]; };
   runnable = image: image // builtins.mapAttrs
-    (program: executable: executable // scope.runBuilder {
+    (program: executable: removeAttrs executable [ "outputs" "image" ] // scope.runBuilder {
       inherit (executable) name;
       verb = "script";
       near = true;

@@ -3,13 +3,14 @@
 #   name, tag             as the user gave them
 #   fileName              of its files, by default the last part of the name
 #   description           the derivation that describes the image
+#   described             how that is made, where it is small and quick: executables bring their own then
 #   roots copied descriptions rootDescriptions bound blobsFor
 #                         for images on top of this one, see dockertoolsImage below
 #   platform              null where only the build knows it
 #   stack                 derivations which describe its layers, the base's included: to be counted
 #   config                with what is inherited from images of ours; what a foreign base has is known only to the build
 { runBuilder, executable, lazyPush, names, zstdProgram, caFile, ... }:
-{ name, tag, description, config, layers, platform ? null, stack ? [ description ], roots, copied, descriptions, rootDescriptions, bound, blobsFor, compressor, compressionLevel, meta, fileName ? names.baseName (names.lower name) }:
+{ name, tag, description, described ? null, config, layers, platform ? null, stack ? [ description ], roots, copied, descriptions, rootDescriptions, bound, blobsFor, compressor, compressionLevel, meta, fileName ? names.baseName (names.lower name) }:
 let
   inherit (builtins) concatMap unsafeDiscardStringContext;
   imageName = names.lower name;
@@ -30,7 +31,10 @@ let
 
   # An executable that runs the command line with some words, and with what it is given itself.
   script = suffix: arguments: executable { name = "${suffix}-${fileName}"; inherit arguments; };
-  named = [ "--default-tag" imageRef "${description}" ];
+  onDescription = suffix: arguments:
+    if described == null then script suffix (arguments ++ named ++ [ "${description}" ])
+    else executable { name = "${suffix}-${fileName}"; arguments = arguments ++ named; inherit described; };
+  named = [ "--default-tag" imageRef ];
   # A base may have layers in zstd, and engines are sent uncompressed ones.
   zstd = if zstdProgram == null then [ ] else [ "--zstd" zstdProgram ];
   pushed = zstd
@@ -45,11 +49,11 @@ archive // {
   oci = write "-oci" "layout";
   ociArchive = write "-oci.tar" "oci-archive";
   # An executable that writes the archive to standard output; nothing of it is in the store.
-  stream = script "stream" ([ "stream" ] ++ named);
+  stream = onDescription "stream" [ "stream" ];
   # … that brings it into Docker, Podman or containerd: of its layers those that are not there.
-  load = script "load" ([ "load" ] ++ zstd ++ named);
+  load = onDescription "load" ([ "load" ] ++ zstd);
   # … that does so and runs a container, whose arguments it is given.
-  run = script "run" ([ "run" ] ++ zstd ++ named);
+  run = onDescription "run" ([ "run" ] ++ zstd);
   # … that sends what is missing to a registry. Layers compressed as the archive has them are taken where Nix has made them
   # anyway: to push, none are built.
   push = script "push" ([ "push" ]

@@ -8,6 +8,7 @@
 #   near     true for work that costs less than to send its inputs to another machine and its output back; a cache is asked
 #   forget   true when the output names store paths that it does not need (an archive)
 #   features of the machine that builds it, in Nix's words
+#   outputs  the names of all, where there are more than `out`
 #   fixed    { outputHash; outputHashAlgo; } of an output that is fetched: it may use the network, since its bytes are known
 #
 # The builder is python itself: no stdenv and no shell, so that a build costs tens of milliseconds. All it is told comes as
@@ -24,7 +25,7 @@ let
   # the builder says so before Nix crashes. Here alone it does no harm to ask for the version: it changes no output path.
   overlooksReferences = builtins.compareVersions builtins.nixVersion "2.18" >= 0;
 in
-{ name, verb, spec, graphs ? { }, local ? false, near ? local, forget ? fixed != null && overlooksReferences, features ? [ ], fixed ? null, meta ? { } }:
+{ name, verb, spec, graphs ? { }, local ? false, near ? local, forget ? fixed != null && overlooksReferences, features ? [ ], fixed ? null, outputs ? [ "out" ], meta ? { } }:
 derivation
   ({
     inherit name system;
@@ -34,6 +35,7 @@ derivation
     exportReferencesGraph = graphs;
     spec = spec // { inherit verb; } // (if fixed == null then { } else { refuseReferences = !overlooksReferences; });
   }
+  // (if outputs == [ "out" ] then { } else { inherit outputs; })
   // (if near then { preferLocalBuild = true; } else { })
   // (if local then { allowSubstitutes = false; } else { })
   // (if features == [ ] then { } else { requiredSystemFeatures = features; })

@@ -103,6 +103,31 @@ def test_stream_needs_no_layer_compressed(nix: Nix) -> None:
     assert not [name for name in made if name.startswith("docker-image")]
 
 
+@pytest.mark.parametrize("form", ["load", "run", "stream"])
+def test_an_executable_describes_its_image_itself(nix: Nix, form: str) -> None:
+    """After an edit nobody waits for the description as a derivation of its own."""
+    expressions = {
+        "": f"(image {{ }}).{form}",
+        "last": f'(image {{ last = "2"; }}).{form}',
+        "config": f'(image {{ config.Env = [ "A=2" ]; }}).{form}',
+        "tag": f'(image {{ tag = "2"; }}).{form}',
+    }
+    tree = requisites(nix, expressions, IMAGE)
+    assert "image" not in names(tree[""])
+    assert names(tree["last"] - tree[""]) == sorted(["last", "last-layers", "root-layer", f"{form}-app"])
+    assert names(tree["config"] - tree[""]) == names(tree["tag"] - tree[""]) == [f"{form}-app"]
+
+
+def test_the_description_of_an_executable_is_the_image_s(nix: Nix, salt: str) -> None:
+    prelude = IMAGE.replace("SALT", salt)
+    body = f"let {prelude} i = image {{ }}; in [ i.description i.load.image i.load ]"
+    done = nix.run("nix-build", "--no-out-link", "-E", wrapped(body))
+    description, own, load = map(Path, done.stdout.split())
+    for name in ("image.json", "config.json"):
+        assert (own / name).read_bytes() == (description / name).read_bytes()
+    assert f"'{own}' \"$@\"" in load.read_text() and str(description) not in load.read_text()
+
+
 def built(nix: Nix, prelude: str, expression: str) -> list[str]:
     """The names of what nix-build says that it builds."""
     done = nix.run("nix-build", "--no-out-link", "-E", wrapped(f"let {prelude} in {expression}"))
