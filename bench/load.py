@@ -1,17 +1,20 @@
-"""From an edit to a container that runs: `load` against an archive for `docker load`, in one run.
+"""From an edit to a container that runs: `load` against archives for `docker load`, in one run; writes bench/LOAD.md.
 
-    python3 bench/load.py middle                      dockerd of PATH, its graph driver
-    python3 bench/load.py middle --store containerd   with containerd's image store (26 and later)
-    python3 bench/load.py middle --engine podman
+    ./dev bench load [small|middle|big] [--times N] [--engine NAME]... [--without-builds]
 
-As root, with an engine of its own whose state is in a temporary folder. Prints medians and ratios.
+Engines: `docker` and `podman` of PATH; `docker-SUITE` and `docker-SUITE-containerd` (containerd's image store, Docker 26 and
+later) of .cache/suites; all that are there if none is named. As root, each with a state of its own in a temporary folder.
 """
 
 import argparse
 import json
 import os
+import platform
+import re
+import shutil
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -37,7 +40,7 @@ runtime = "runc"
 
 @contextmanager
 def docker(folder: Path, store: str) -> Iterator[list[str]]:
-    """A private daemon; gives its client."""
+    """A private daemon with one of its stores, "graph" or "containerd"; gives its client."""
     (folder / "daemon.json").write_text(json.dumps({"features": {"containerd-snapshotter": store == "containerd"}}))
     command = ["dockerd", f"--data-root={folder}/data", f"--exec-root={folder}/run", f"--pidfile={folder}/pid"]
     command += [f"--host=unix://{folder}/socket", "--iptables=false", "--ip6tables=false", "--bridge=none"]
@@ -47,9 +50,9 @@ def docker(folder: Path, store: str) -> Iterator[list[str]]:
         daemon = subprocess.Popen(command, stdout=log, stderr=log)
         try:
             while subprocess.run(["docker", "version"], capture_output=True, check=False).returncode:
-                time.sleep(0.1)
                 if daemon.poll() is not None:
                     raise SystemExit((folder / "log").read_text())
+                time.sleep(0.1)
             yield ["docker"]
         finally:
             daemon.terminate()
@@ -57,7 +60,7 @@ def docker(folder: Path, store: str) -> Iterator[list[str]]:
 
 
 @contextmanager
-def podman(folder: Path, store: str) -> Iterator[list[str]]:
+def podman(folder: Path) -> Iterator[list[str]]:
     """Podman with storage of its own."""
     (folder / "containers.conf").write_text(PODMAN)
     (folder / "storage.conf").write_text(
@@ -72,101 +75,209 @@ def podman(folder: Path, store: str) -> Iterator[list[str]]:
         subprocess.run(["umount", f"{folder}/root/overlay"], capture_output=True, check=False)
 
 
+def engines() -> list[str]:
+    """Those that are here."""
+    found = [name for name, program in (("docker", "dockerd"), ("podman", "podman")) if shutil.which(program)]
+    for program in sorted((CHECKOUT / ".cache/suites").glob("*/root/usr/sbin/dockerd")):
+        suite = program.relative_to(CHECKOUT / ".cache/suites").parts[0]
+        found += [f"docker-{suite}", f"docker-{suite}-containerd"]
+    return found
+
+
+@contextmanager
+def started(name: str) -> Iterator[list[str]]:
+    """An engine with nothing in it; gives its client."""
+    environment = dict(os.environ)
+    kind, _, suite = name.removesuffix("-containerd").partition("-")
+    if suite:
+        root = CHECKOUT / ".cache/suites" / suite / "root/usr"
+        # runc is the system's, as a newer one wants a newer libc.
+        os.environ["PATH"] = f"{root}/sbin:{root}/bin:{os.environ['PATH']}"
+    try:
+        with tempfile.TemporaryDirectory(prefix="dockertools-py-bench.") as folder:
+            os.environ["XDG_CACHE_HOME"] = f"{folder}/cache"
+            store = "containerd" if name.endswith("-containerd") else "graph"
+            with docker(Path(folder), store) if kind == "docker" else podman(Path(folder)) as client:
+                yield client
+    finally:
+        os.environ.clear()
+        os.environ.update(environment)
+
+
+def output(command: list[str], stdin: int | None = None) -> str:
+    """What a command says; when it fails, what it said on standard error is the last that we say."""
+    done = subprocess.run(command, stdin=stdin, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)} ended with {done.returncode}\n{done.stderr}{done.stdout}")
+    return done.stdout.strip()
+
+
+def pigz() -> list[str]:
+    """Options of nix-build with which a builder finds the system's pigz."""
+    program = shutil.which("pigz") or sys.exit("pigz is not on PATH: nixpkgs compresses archives with it")
+    libraries = re.findall(r"(/\S+)", output(["ldd", program]))
+    paths = [f"/usr/bin/pigz={program}", *(f"{path}={Path(path).resolve()}" for path in libraries)]
+    return ["--option", "extra-sandbox-paths", " ".join(paths)]
+
+
 class Loop:
     """One engine, and the image in versions of which no two were there before."""
 
+    count = 0
+
     def __init__(self, data: str, client: list[str]) -> None:
         self._data, self._client = data, client
-        self._count = 0
+        self._pigz = pigz()
         self._times: dict[str, list[float]] = {}
+        self._archives: list[str] = []
 
     def edit(self) -> str:
-        """An expression of an image that nobody has built."""
-        self._count += 1
-        salt = f"{os.getpid()} {self._count}"
+        """An expression of an image that nobody has built, in all forms."""
+        Loop.count += 1
+        salt = f"{os.getpid()} {time.time_ns()} {Loop.count}"
         return f'(import {CHECKOUT}/bench/load.nix {{ data = "{self._data}"; salt = "{salt}"; }})'
 
-    def timed(self, what: str, action: Callable[[], object]) -> object:
-        started = time.perf_counter()
-        result = action()
-        self._times.setdefault(what, []).append(time.perf_counter() - started)
-        return result
+    def timed(self, what: str, action: Callable[[], object]) -> None:
+        began = time.perf_counter()
+        action()
+        self._times.setdefault(what, []).append(time.perf_counter() - began)
+        self.forget()
 
-    def median(self, what: str) -> float:
-        return statistics.median(self._times[what])
+    def forget(self) -> None:
+        """Delete the archives, of which each edit makes another one of up to 1 GB; that is not timed."""
+        while self._archives:
+            output(["nix-store", "--delete", self._archives.pop()])
+
+    def medians(self) -> dict[str, float]:
+        """Seconds of all that was measured."""
+        return {what: statistics.median(times) for what, times in self._times.items()}
 
     def build(self, expression: str) -> str:
-        return nix("nix-build", "--no-out-link", "-E", expression)[0]
+        command = ["nix-build", "--no-out-link", *self._pigz, "-E", expression]
+        return output(command).split()[-1]
 
     def load(self, executable: str) -> str:
-        to = ["--to", self._client[0]]
-        return subprocess.run([executable, *to], check=True, capture_output=True, text=True).stdout.strip()
+        return output([executable, "--to", self._client[0]]).splitlines()[-1]
 
     def load_archive(self, archive: str) -> str:
-        done = subprocess.run([*self._client, "load", "-i", archive], check=True, capture_output=True, text=True)
-        return done.stdout.strip().rpartition(" ")[2]
+        self._archives.append(archive)
+        return output([*self._client, "load", "-i", archive]).rpartition(" ")[2]
+
+    def load_stream(self, executable: str) -> str:
+        with subprocess.Popen([executable], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as stream:
+            assert stream.stdout
+            said = output([*self._client, "load"], stdin=stream.stdout.fileno())
+        if stream.returncode:
+            raise SystemExit(f"{executable} ended with {stream.returncode}")
+        return said.rpartition(" ")[2]
 
     def run(self, reference: str) -> None:
-        command = [*self._client, "run", "--rm", "--network=none", reference]
-        assert len(subprocess.run(command, check=True, capture_output=True).stdout) == 65
+        said = output([*self._client, "run", "--rm", "--network=none", reference])
+        assert re.fullmatch("[0-9a-f]{64}", said), said
 
     def measure_loads(self, times: int) -> None:
         """Both ways in turns; what is loaded is built before."""
-        first = self.build(self.edit() + ".load")
+        first = self.build(f"{self.edit()}.image.load")
         self.timed("load, nothing there", lambda: self.load(first))
         # With containerd's store the two ways share no layers: each has its own before anything is timed.
-        self.load_archive(self.build(self.edit()))
-        self.load_archive(self.build(f'({self.edit()}.override {{ compressor = "none"; }})'))
+        for form in ("image", "plain"):
+            self.load_archive(self.build(f"{self.edit()}.{form}"))
+            self.forget()
         for _ in range(times):
             self.timed("load, image there", lambda: self.load(first))
-            image = self.edit()
-            executable, archive = self.build(f"{image}.load"), self.build(self.edit())
-            plain = self.build(f'({self.edit()}.override {{ compressor = "none"; }})')
-            self.timed("load, 1 MB changed", lambda executable=executable: self.load(executable))  # type: ignore[misc]
-            self.timed("archive, 1 MB changed", lambda archive=archive: self.load_archive(archive))  # type: ignore[misc]
-            self.timed("plain archive, 1 MB changed", lambda plain=plain: self.load_archive(plain))  # type: ignore[misc]
+            executable = self.build(f"{self.edit()}.image.load")
+            self.timed("load", lambda executable=executable: self.load(executable))  # type: ignore[misc]
+            for form in ("image", "plain"):
+                archive = self.build(f"{self.edit()}.{form}")
+                self.timed(f"load of `{form}`", lambda archive=archive: self.load_archive(archive))  # type: ignore[misc]
 
     def measure_edits(self, times: int) -> None:
         """From the edit to the output of a container, `nix-build` included."""
+        ways = (
+            ("image.load", self.load),
+            ("image", self.load_archive),
+            ("image.stream", self.load_stream),
+            ("whole", self.load_archive),
+        )
         for _ in range(times):
-            image = self.edit()
-            self.timed("edit to container, load", lambda image=image: self.run(self.load(self.build(f"{image}.load"))))  # type: ignore[misc]
-            image = self.edit()
-            self.timed(
-                "edit to container, archive",
-                lambda image=image: self.run(self.load_archive(self.build(image))),  # type: ignore[misc]
-            )
+            for form, load in ways:
+                edit = f"{self.edit()}.{form}"
+                self.timed(f"edit, {form}", lambda edit=edit, load=load: self.run(load(self.build(edit))))  # type: ignore[misc]
 
-    def report(self) -> None:
-        for what, times in self._times.items():
-            print(f"{what:<28}{self.median(what):8.3f} s   ({', '.join(f'{t:.2f}' for t in times)})")
-        for ours, theirs in (
-            ("load, 1 MB changed", "archive, 1 MB changed"),
-            ("load, 1 MB changed", "plain archive, 1 MB changed"),
-            ("edit to container, load", "edit to container, archive"),
-        ):
-            if ours not in self._times:
-                continue
-            print(f"{ours}: {self.median(theirs) / self.median(ours):.1f} times as fast as {theirs}")
+
+ROWS = (
+    ("load, nothing there", "`load`, nothing there"),
+    ("load, image there", "`load`, image there"),
+    ("load", "`load`, 1 MB changed"),
+    ("load of `plain`", "`docker load` of the archive, uncompressed layers"),
+    ("load of `image`", "`docker load` of the archive, gzip layers"),
+    ("edit, image.load", "edit to container, `image.load`"),
+    ("edit, image", "edit to container, our archive"),
+    ("edit, image.stream", "edit to container, `image.stream` piped into `docker load`"),
+    ("edit, whole", "edit to container, gzip of the whole image"),
+)
+"""What is measured, and how it is called in the results."""
+
+BARS = (
+    ("`load`, image there", "load, image there", None, 0.25),
+    ("`load`, 1 MB changed", "load", None, 0.6),
+    ("the same, against `docker load` of the uncompressed archive", "load", "load of `plain`", 10),
+    ("the same, against the archive with gzip layers", "load", "load of `image`", 10),
+    ("edit to container, against our archive", "edit, image.load", "edit, image", 5),
+    ("edit to container, against a stream into `docker load`", "edit, image.load", "edit, image.stream", 5),
+    ("edit to container, against the gzip of the whole image", "edit, image.load", "edit, whole", 5),
+)
+"""What; ours; theirs, or nothing where seconds count; the bar: at the most so many seconds, at least so many times as fast."""
+
+
+def results(options: argparse.Namespace, measured: dict[str, dict[str, float]], load: float) -> Iterator[str]:
+    """LOAD.md, line by line."""
+    yield "# Results of loading\n"
+    yield f"Written by `./dev bench load {options.data}`: medians of {options.times} runs, in turns. In the image"
+    yield "1 MB is changed (`middle`: 1 GB in 42 layers). `docker load` stands for the engine's own program, be it podman's.\n"
+    yield "Each edit is built by `nix-build`, evaluation counted, then loaded and run until the container has said its line:"
+    yield "- *our archive*: `nix-build -A image`, which joins stored layers: two of them are made and compressed again."
+    yield "- *a stream*: as with nixpkgs' `streamLayeredImage`, `$(nix-build) | docker load`; the streamer is ours."
+    yield "- *gzip of the whole image*: as nixpkgs' `buildLayeredImage` does it, one derivation that streams all layers through"
+    yield "  `pigz -nTR`, with our streamer, which is quicker than theirs, and without nixpkgs' own derivations beside it.\n"
+    machine = f"{os.cpu_count()} cores ({platform.machine()}), Linux {platform.release()}"
+    yield f"{machine}, Nix {nix('nix-store', '--version')[-1]}; load before: {load:.1f}.\n"
+    yield f"| seconds | {' | '.join(measured)} |\n|---|{'---:|' * len(measured)}"
+    for key, text in ROWS:
+        if all(key in medians for medians in measured.values()):
+            yield f"| {text} | {' | '.join(f'{medians[key]:.2f}' for medians in measured.values())} |"
+    yield f"\n| what | bar | {' | '.join(measured)} |\n|---|---|{'---:|' * len(measured)}"
+    for text, ours, theirs, limit in BARS:
+        if any(ours not in medians or (theirs or ours) not in medians for medians in measured.values()):
+            continue
+        cells = []
+        for medians in measured.values():
+            value = medians[theirs] / medians[ours] if theirs else medians[ours]
+            missed = value < limit if theirs else value > limit
+            cells.append((f"{value:.1f} times" if theirs else f"{value:.2f} s") + (" **(missed)**" if missed else ""))
+        yield f"| {text} | {f'{limit} times as fast' if theirs else f'under {limit} s'} | {' | '.join(cells)} |"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", nargs="?", default="middle", choices=("small", "middle", "big"))
-    parser.add_argument("--engine", choices=("docker", "podman"), default="docker")
-    parser.add_argument("--store", choices=("graph", "containerd"), default="graph")
+    parser.add_argument("--engine", action="append", choices=engines())
     parser.add_argument("--times", type=int, default=3)
     parser.add_argument("--without-builds", action="store_true", help="loads alone, not from the edit on")
     options = parser.parse_args()
-    start = {"docker": docker, "podman": podman}[options.engine]
-    with tempfile.TemporaryDirectory(prefix="dockertools-py-bench.") as folder:
-        os.environ["XDG_CACHE_HOME"] = f"{folder}/cache"
-        with start(Path(folder), options.store) as client:
+    load = os.getloadavg()[0]
+    measured = {}
+    for name in options.engine or engines():
+        print(name, file=sys.stderr)
+        with started(name) as client:
             loop = Loop(options.data, client)
             loop.measure_loads(options.times)
             if not options.without_builds:
                 loop.measure_edits(options.times)
-    loop.report()
+        measured[name] = loop.medians()
+    (CHECKOUT / "bench/LOAD.md").write_text("\n".join(results(options, measured, load)) + "\n")
+    print(CHECKOUT / "bench/LOAD.md")
 
 
-main()
+if __name__ == "__main__":
+    main()
