@@ -43,7 +43,7 @@
 #
 # Example:
 #   build { name = "hello"; contents = [ hello ]; config.Cmd = [ "/bin/hello" ]; }
-scope@{ function ? "build", special ? { }, arguments, imageArguments, types, names, containerConfig, mentioned, platform, runBuilder, baseImage, blobs, files, image, layerGroups, layerShares, nixDatabase, owners, rootfs, rootLayer, scriptCheck, scriptLayer, tarLayer, system, ... }:
+scope@{ function ? "build", special ? { }, arguments, imageArguments, types, names, containerConfig, mentioned, platform, runBuilder, baseImage, blobs, files, image, nixDatabase, noBase, owners, packageLayers, rootfs, rootLayer, scriptCheck, scriptLayer, tarLayer, system, ... }:
 arguments.declare function
 (imageArguments.ofResult // owners.parameters // {
   fromImage = { type = types.nullOr types.file; default = null; };
@@ -75,7 +75,7 @@ arguments.declare function
 })
   (args:
   let
-    inherit (builtins) concatLists concatMap filter foldl' length partition;
+    inherit (builtins) concatLists concatMap filter length partition;
     inherit (types) toList;
     owner = special.storeOwner or [ args.uid args.gid ];
     rootOwner = special.rootOwner or [ args.uid args.gid ];
@@ -85,11 +85,13 @@ arguments.declare function
     imagePlatform = platform.make args.architecture args.variant system;
     compressionLevel = scope.compressionLevel function compressor args.compressionLevel;
 
-    base = if args.fromImage == null then null else baseImage { inherit function; argument = "fromImage"; from = args.fromImage; imageName = args.fromImageName; imageTag = args.fromImageTag; platform = imagePlatform; };
+    hasBase = args.fromImage != null;
+    base = if !hasBase then noBase else baseImage { inherit function; argument = "fromImage"; from = args.fromImage; imageName = args.fromImageName; imageTag = args.fromImageTag; platform = imagePlatform; };
     fitting =
-      if args.allowPlatformMismatch || fromBase "platform" null == null || platform.mayRunOn imagePlatform base.platform then null
+      if args.allowPlatformMismatch || base.platform == null || platform.mayRunOn imagePlatform base.platform then null
       else arguments.fail function "`fromImage` is for ${platform.show base.platform}, the image for ${platform.show imagePlatform}: give `architecture`, a base for the same platform, or `allowPlatformMismatch = true`.";
-    fromBase = attribute: default: if base == null then default else base.${attribute};
+
+    bases = if hasBase then [ base.description ] else [ ];
 
     # A tar of ours is known by what it holds, so that nothing which the base has is added again.
     tarballs = partition (tarball: tarball ? dockertoolsTarball) (toList args.addTarball);
@@ -111,15 +113,14 @@ arguments.declare function
       presets = preset.perms;
       # nixpkgs' functions ask nobody.
       user = if function == "build" then config.User or "" else "";
-      isAlone = base == null && links == [ ] && copies == [ ] && tarLayers == [ ] && !hasScript;
+      isAlone = !hasBase && links == [ ] && copies == [ ] && tarLayers == [ ] && !hasScript;
       below = filter (one: one != null) (map (tarball: tarball.dockertoolsTarball.owners) tarballs.right);
     };
     inConfig = mentioned [ config (if wanted == null then [ ] else wanted.users) ];
     # Of what is copied the closure is needed, but the package itself only where something refers to it.
-    copiedBelow = fromBase "copied" [ ];
     among = paths: let all = map plain paths; in path: builtins.elem (plain path) all;
-    isWanted = among (links ++ inConfig ++ concatLists explicit ++ filter (path: !among copiedBelow path) (fromBase "roots" [ ]));
-    copied = filter (path: !isWanted path) (copiedBelow ++ copies);
+    isWanted = among (links ++ inConfig ++ concatLists explicit ++ filter (path: !among base.copied path) base.roots);
+    copied = filter (path: !isWanted path) (base.copied ++ copies);
     hasStorePaths = special.includeStorePaths or true;
     groups =
       if !hasStorePaths then [ ]
@@ -133,10 +134,10 @@ arguments.declare function
       owner = rootOwner;
       owners = wanted;
       inherit (args) keepContentsDirlinks;
-      below = fromBase "rootDescriptions" [ ] ++ tarLayers;
+      below = base.rootDescriptions ++ tarLayers;
       defaults = if rootFiles.below == [ ] then [ ] else map plain defaults;
     };
-    scripted = rootFiles // { inherit scripts; inherit (args) rootMode; stack = (if base == null then [ ] else [ base.description ]) ++ tarLayers; };
+    scripted = rootFiles // { inherit scripts; inherit (args) rootMode; stack = bases ++ tarLayers; };
     hasRoot = links != [ ] || copies != [ ] || hasScript || (wanted != null && (wanted.users ++ wanted.groups ++ wanted.perms) != [ ]);
     root =
       if isAsRoot then [ (scriptLayer scripted) ]
@@ -145,51 +146,29 @@ arguments.declare function
     # What the result of a script refers to is in the image too: Nix knows it from the layer, as of any output.
     referring = if hasStorePaths && (isAsRoot || builtins.hasContext args.extraCommands) then map toString root else [ ];
 
-    baseBound = fromBase "bound" 0;
-    others = length tarLayers + length root + length referring + (if args.includeNixDB then 1 else 0);
-    isNamed = args.maxLayers != null;
-    room = (if isNamed then args.maxLayers else 125) - baseBound - others;
-    shares = layerShares { inherit isNamed; count = length groups; budget = if !isNamed && room > 40 then 40 else room; };
-    groupLayers =
-      if groups == [ ] then [ ]
-      else if counted != null then layerGroups (inGroups // { groups = [ (concatLists groups) ]; shares = [ counted ]; })
-      else if room < 1 then arguments.fail function "`maxLayers` is ${if isNamed then toString args.maxLayers else "125"}: the base may have ${toString baseBound} layers and ${toString others} more are needed beside those of the packages; write a larger number (125 at the most), or give the base a smaller one."
-      else layerGroups (inGroups // { inherit groups shares; });
-    inGroups = {
-      inherit copied copiedBelow owner mtime pipeline;
-      below = fromBase "roots" [ ];
-      descriptions = fromBase "descriptions" [ ] ++ tarLayers;
+    packages = packageLayers {
+      inherit function base hasBase groups referring copied isWanted owner mtime;
+      inherit (args) maxLayers;
+      counted = special.counted or null;
+      others = length tarLayers + length root + length referring + (if args.includeNixDB then 1 else 0);
+      pipeline = if args.layeringPipeline == null || builtins.isList args.layeringPipeline then args.layeringPipeline else files.inStore function "layeringPipeline" args.layeringPipeline;
     };
-    # Where what evaluation knows of the base is too little, the build counts its layers; the packages are one derivation then.
-    counted =
-      if pipeline == null && (base == null || (!(special ? counted) && (isNamed || room >= 1))) then null
-      else { most = 125 - others; part = 1; stack = fromBase "stack" [ ]; } // (if pipeline == null then special.counted or (_: { }) else _: { }) others;
-    pipeline = if args.layeringPipeline == null || builtins.isList args.layeringPipeline then args.layeringPipeline else files.inStore function "layeringPipeline" args.layeringPipeline;
-    referredLayers = if referring == [ ] then [ ] else layerGroups (inGroups // {
-      groups = [ referring ];
-      unwanted = referring;
-      pipeline = null;
-      shares = [ 1 ];
-      below = inGroups.below ++ concatLists groups;
-      # What the base only copied is whole where a group wants it.
-      copiedBelow = filter (path: !(among (concatLists groups) path && isWanted path)) copiedBelow;
-    });
-    roots = fromBase "roots" [ ] ++ concatLists groups ++ referring;
-    below = fromBase "rootDescriptions" [ ] ++ tarLayers ++ root;
+    roots = base.roots ++ concatLists groups ++ referring;
+    below = base.rootDescriptions ++ tarLayers ++ root;
     database = if !args.includeNixDB then [ ] else [
       (nixDatabase {
         inherit roots below owner mtime;
-        stack = fromBase "stack" [ ] ++ tarLayers ++ groupLayers ++ referredLayers ++ root;
+        stack = base.stack ++ tarLayers ++ packages.layers ++ packages.referred ++ root;
       })
     ];
-    layers = tarLayers ++ groupLayers ++ referredLayers ++ root ++ database;
+    layers = tarLayers ++ packages.layers ++ packages.referred ++ root ++ database;
 
     description = runBuilder ({ name = "image"; near = true; } // described);
     described = {
       verb = "image";
       spec = {
-        bases = if base == null then [ ] else [ base.description ];
-        base = base != null;
+        inherit bases;
+        base = hasBase;
         inherit layers config;
         inherit (args) created inheritConfig;
         allowPlatform = args.allowPlatformMismatch;
@@ -203,13 +182,12 @@ arguments.declare function
     inherit (args) name tag meta;
     inherit description described layers compressor compressionLevel;
     platform = imagePlatform;
-    config = scope.inheritConfig (scope.inheritConfig.select args.inheritConfig (fromBase "config" { })) config;
+    config = scope.inheritConfig (scope.inheritConfig.select args.inheritConfig base.config) config;
     inherit copied roots;
-    descriptions = fromBase "descriptions" [ ] ++ tarLayers;
+    descriptions = base.descriptions ++ tarLayers;
     rootDescriptions = below ++ database;
-    bound = if counted != null then 125 else baseBound + others + (if groups == [ ] then 0 else foldl' builtins.add 0 shares);
-    stack = fromBase "stack" [ ] ++ layers;
+    inherit (packages) bound;
+    stack = base.stack ++ layers;
     blobsFor = how:
-      (if base == null then [ ] else base.blobsFor how)
-      ++ concatMap (layer: blobs (how // { name = builtins.unsafeDiscardStringContext (layer.name or "layers"); descriptions = [ layer ]; })) layers;
+      base.blobsFor how ++ concatMap (layer: blobs (how // { name = builtins.unsafeDiscardStringContext (layer.name or "layers"); descriptions = [ layer ]; })) layers;
   }) // (if isAsRoot then { scriptCheck = scriptCheck scripted; } else { })))))

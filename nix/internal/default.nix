@@ -33,7 +33,9 @@ let
     layeredImage = import ./layeredImage.nix scope;
     owners = import ./owners.nix scope;
     layerShares = import ./layerShares.nix;
+    packageLayers = import ./packageLayers.nix scope;
     nixDatabase = import ./nixDatabase.nix scope;
+    noBase = import ./noBase.nix;
     nixShell = import ./nixShell.nix scope;
     pulledImage = import ./pulledImage.nix scope;
     pulledArchive = import ./pulledArchive.nix scope;
