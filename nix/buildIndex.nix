@@ -85,7 +85,7 @@ arguments.declare "buildIndex"
     isOne = builtins.all (compression: compression == head compressions) compressions && (head compressions).compressor != "none";
     pushed =
       (if isOne then [ "--compressor" (head compressions).compressor "--level" (toString (head compressions).compressionLevel) ] else [ ])
-      ++ (if caFile == null then [ ] else [ "--ca-file" caFile ])
+      ++ (if caFile == null then [ ] else [ "--default-ca-file" caFile ])
       ++ (if zstdProgram == null then [ ] else [ "--zstd" zstdProgram ])
       ++ [ "--default-reference" imageRef ];
   in

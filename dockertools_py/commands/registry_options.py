@@ -19,7 +19,9 @@ _UNITS = {"": 1, "k": 1000, "M": 1000**2, "G": 1000**3}
 def add_registry_options(parser: argparse.ArgumentParser) -> None:
     """The arguments that `new_session` looks at, and --chunk-size and --json."""
     parser.add_argument("--insecure", action="store_true", help="accept any certificate, and plain http")
-    parser.add_argument("--ca-file", metavar="FILE", help="certificates to trust where SSL_CERT_FILE names none")
+    parser.add_argument("--ca-file", metavar="FILE", help="certificates to trust, and no others")
+    # What image.push knows: the package set's, for machines that have none.
+    parser.add_argument("--default-ca-file", metavar="FILE", help=argparse.SUPPRESS)
     parser.add_argument("--chunk-size", metavar="SIZE", help="the largest body to send, as in 50M")
     parser.add_argument("--json", action="store_true", help="events on standard output, a JSON object a line")
 
@@ -28,7 +30,13 @@ def new_session(options: argparse.Namespace, say: Callable[[str], None]) -> Sess
     """A session with the environment's credentials, certificates and proxies."""
     if options.ca_file and not os.path.isfile(options.ca_file):
         raise DockertoolsError(f"--ca-file {shown(options.ca_file)}: no such file")
-    return session(os.environ, tls_verify=not options.insecure, ca_file=options.ca_file, say=say)
+    return session(
+        os.environ,
+        tls_verify=not options.insecure,
+        ca_file=options.ca_file,
+        default_ca_file=options.default_ca_file,
+        say=say,
+    )
 
 
 def parse_size(text: str | None) -> int | None:

@@ -33,7 +33,12 @@ def build(attributes: Attributes) -> None:
     spec = attributes.spec
     image = RemoteImage.parse(spec["image"])
     client = puller(
-        image, os.environ, mirrors=spec["mirrors"], tls_verify=spec["tlsVerify"], ca_file=spec["caFile"], say=say
+        image,
+        os.environ,
+        mirrors=spec["mirrors"],
+        tls_verify=spec["tlsVerify"],
+        default_ca_file=spec["caFile"],
+        say=say,
     )
     # As skopeo does it: what the digest names itself is taken, whatever platform it says.
     lock = resolve(client, image, Platform.from_json(spec["platform"]), strict=False)

@@ -23,7 +23,12 @@ def build(attributes: Attributes) -> None:
     image = RemoteImage.parse(spec["image"])
     descriptor = Descriptor.from_json(spec["descriptor"], "lock")
     client = puller(
-        image, os.environ, mirrors=spec["mirrors"], tls_verify=spec["tlsVerify"], ca_file=spec["caFile"], say=say
+        image,
+        os.environ,
+        mirrors=spec["mirrors"],
+        tls_verify=spec["tlsVerify"],
+        default_ca_file=spec["caFile"],
+        say=say,
     )
     with attributes.out.open("w+b") as out:
         if spec["isManifest"]:

@@ -11,8 +11,8 @@ from dockertools_py.registry.session import Session
 from dockertools_py.registry.transport import Proxies, Transport
 
 CA_VARIABLES = ("NIX_SSL_CERT_FILE", "SSL_CERT_FILE")
-NIX_CA_FILE = "/etc/ssl/certs/ca-certificates.crt"
-"""Where newer versions of Nix show their `ssl-cert-file` to fixed-output derivations; most systems have theirs there."""
+SYSTEM_CA_FILE = "/etc/ssl/certs/ca-certificates.crt"
+"""Where most systems have them, and newer versions of Nix show their `ssl-cert-file` to fixed-output derivations."""
 
 
 def session(
@@ -20,15 +20,22 @@ def session(
     *,
     tls_verify: bool = True,
     ca_file: str | None = None,
+    default_ca_file: str | None = None,
     say: Callable[[str], None] = lambda _: None,
     backoff: Backoff | None = None,
 ) -> Session:
-    """For any registries; `ca_file` is for where `environment` names no certificates. Raises DockertoolsError."""
-    given = [environment.get(name, "") for name in CA_VARIABLES]
-    # A file that a sandbox hides is not there; one of an own authority comes before what everybody has.
-    certificates = next((file for file in (*given, ca_file or "", NIX_CA_FILE) if file and os.path.isfile(file)), None)
+    """For any registries. Raises DockertoolsError.
+
+    Trusted are the certificates in `ca_file`, else in the file that `environment` names, else the system's, else those in
+    `default_ca_file`.
+    """
+    named = [environment.get(name, "") for name in CA_VARIABLES]
+    # A file that a sandbox hides is not there. The system's may have an own authority, which what everybody has lacks.
+    files = (*named, SYSTEM_CA_FILE, default_ca_file or "")
+    certificates = ca_file or next((file for file in files if file and os.path.isfile(file)), None)
     transport = Transport(Proxies.from_environment(environment), verify=tls_verify, ca_file=certificates)
-    return Session(transport, Credentials(environment), backoff or Backoff(), insecure=not tls_verify, say=say)
+    credentials = Credentials(environment, f"/run/containers/{os.getuid()}")
+    return Session(transport, credentials, backoff or Backoff(), insecure=not tls_verify, say=say)
 
 
 def puller(
@@ -37,10 +44,10 @@ def puller(
     *,
     mirrors: Sequence[str] = (),
     tls_verify: bool = True,
-    ca_file: str | None = None,
+    default_ca_file: str | None = None,
     say: Callable[[str], None] = lambda _: None,
     backoff: Backoff | None = None,
 ) -> Puller:
     """What pulls `image`; see `session`. Raises DockertoolsError."""
-    own = session(environment, tls_verify=tls_verify, ca_file=ca_file, say=say, backoff=backoff)
+    own = session(environment, tls_verify=tls_verify, default_ca_file=default_ca_file, say=say, backoff=backoff)
     return Puller(own, image, [Endpoint.parse(mirror) for mirror in mirrors])

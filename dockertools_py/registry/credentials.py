@@ -5,7 +5,8 @@ Looked at in this order, the first that knows the registry counts:
 DOCKER_AUTH_CONFIG      a config.json as a variable's value
 REGISTRY_AUTH_FILE      podman's auth.json
 DOCKER_CONFIG           a folder with a config.json (or the file itself); by default ~/.docker
-XDG_RUNTIME_DIR         containers/auth.json in it, where podman and skopeo log in
+XDG_RUNTIME_DIR         containers/auth.json in it, where podman and skopeo log in; by default /run/containers/UID/auth.json
+XDG_CONFIG_HOME         containers/auth.json in it, which they read too; by default ~/.config
 NETRC                   a netrc; by default ~/.netrc
 
 Secrets are in Credential alone, which does not show them.
@@ -50,8 +51,10 @@ class Credential:
 class Credentials:
     """Looks credentials up, in what `environment` names."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str], runtime_folder: str = "") -> None:
+        """`runtime_folder` has an auth.json where XDG_RUNTIME_DIR names none."""
         self._environment = environment
+        self._runtime_folder = runtime_folder
         self.unreadable: list[str] = []
         """Files and helpers that are named and cannot be asked, for the message when somebody is not let in."""
 
@@ -70,15 +73,24 @@ class Credentials:
     def _configs(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
         if text := self._environment.get("DOCKER_AUTH_CONFIG"):
             yield "DOCKER_AUTH_CONFIG", _decoded(text.encode(), "DOCKER_AUTH_CONFIG")
-        runtime = self._environment.get("XDG_RUNTIME_DIR")
         files = [
             *self._files("REGISTRY_AUTH_FILE", None),
             *self._files("DOCKER_CONFIG", ".docker/config.json", inside="config.json"),
-            *([(f"{runtime}/containers/auth.json", Path(runtime, "containers/auth.json"))] if runtime else []),
+            *((str(path), path) for path in self._files_of_podman()),
         ]
         for what, path in files:
             if (data := self._read(path, what)) is not None:
                 yield what, _decoded(data, what)
+
+    def _files_of_podman(self) -> Iterator[Path]:
+        """Where containers-auth.json(5) has them, beside REGISTRY_AUTH_FILE."""
+        if runtime := self._environment.get("XDG_RUNTIME_DIR"):
+            yield Path(runtime, "containers/auth.json")
+        elif self._runtime_folder:
+            yield Path(self._runtime_folder, "auth.json")
+        home = self._environment.get("HOME")
+        if folder := self._environment.get("XDG_CONFIG_HOME") or (home and f"{home}/.config"):
+            yield Path(folder, "containers/auth.json")
 
     def _files(self, variable: str, at_home: str | None, inside: str = "") -> Iterator[tuple[str, Path]]:
         """The file that a variable names, else the one at home if it is there."""

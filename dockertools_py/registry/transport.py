@@ -269,7 +269,7 @@ def _told(error: Exception, host: str, port: int) -> Exception:
     if isinstance(error, ssl.SSLCertVerificationError):
         return Unreachable(
             f"{where}: its certificate is not trusted ({shown(error.verify_message)}): name the file of your own "
-            "authority in SSL_CERT_FILE, or say tlsVerify = false (--insecure)"
+            "authority in SSL_CERT_FILE (or push --ca-file), or say tlsVerify = false (--insecure)"
         )
     if isinstance(error, ssl.SSLError) and error.reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST"):
         return Unreachable(f"{where}: does not speak TLS: for plain http write http:// before the name")

@@ -39,7 +39,7 @@ let
   zstd = if zstdProgram == null then [ ] else [ "--zstd" zstdProgram ];
   pushed = zstd
     ++ (if compressor == "none" then [ ] else [ "--compressor" compressor "--level" (toString compressionLevel) ])
-    ++ (if caFile == null then [ ] else [ "--ca-file" caFile ])
+    ++ (if caFile == null then [ ] else [ "--default-ca-file" caFile ])
     ++ [ "--default-reference" imageRef ];
   blobs = blobsFor { inherit compressor compressionLevel; };
 in

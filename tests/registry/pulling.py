@@ -40,6 +40,7 @@ def client(
     *,
     mirrors: Sequence[str] = (),
     tls_verify: bool = True,
+    default_ca_file: str | None = None,
     clock: Callable[[], float] = lambda: 0.0,
 ) -> Client:
     """For the image `name`, with an environment of its own: nothing of the machine's is looked at."""
@@ -51,6 +52,7 @@ def client(
         environment or {},
         mirrors=mirrors,
         tls_verify=tls_verify,
+        default_ca_file=default_ca_file,
         say=said.append,
         backoff=Backoff(sleep=slept.append, clock=clock),
     )

@@ -118,6 +118,25 @@ def test_files(tmp_path: Path) -> None:
     assert found("a.org", "x", XDG_RUNTIME_DIR=tmp_path) == "host"
 
 
+def test_files_of_podman(tmp_path: Path) -> None:
+    """Where it logs in with and without a session of the user's, and where its users keep what outlives one."""
+    for folder in ("run/containers", "home/.config/containers", "config/containers"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "auth.json").write_text(auths(**{"a.org": folder.partition("/")[0], f"{folder[0]}.org": "x"}))
+    home = {"HOME": str(tmp_path / "home")}
+    default = str(tmp_path / "run/containers")
+    for environment, host, user in [
+        (home, "a.org", "run"),
+        (home, "h.org", "x"),
+        (home | {"XDG_RUNTIME_DIR": str(tmp_path / "elsewhere")}, "a.org", "home"),
+        (home | {"XDG_RUNTIME_DIR": str(tmp_path / "elsewhere")}, "r.org", None),
+        (home | {"XDG_CONFIG_HOME": str(tmp_path / "config")}, "c.org", "x"),
+        (home | {"XDG_CONFIG_HOME": str(tmp_path / "config")}, "h.org", None),
+    ]:
+        credential = Credentials(environment, default).find(host, "x")
+        assert (credential and credential.username) == user, (environment, host)
+
+
 def test_identity_tokens_and_helpers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = tmp_path / "config.json"
     config.write_text(json.dumps({"auths": {"a.org": {"auth": auth("00"), "identitytoken": "refresh"}}}))

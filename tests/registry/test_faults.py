@@ -399,7 +399,7 @@ def test_a_proxy_for_tls_sees_nothing(authority: tuple[Path, Path]) -> None:
             client(f"{host}/team/app:1", trusted | {"HTTPS_PROXY": proxy}).lock()
 
 
-def test_certificates(authority: tuple[Path, Path], tmp_path: Path) -> None:
+def test_certificates(authority: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ca, pair = authority
     rules = Rules()
     rules.content.publish(image(), "1")
@@ -416,6 +416,11 @@ def test_certificates(authority: tuple[Path, Path], tmp_path: Path) -> None:
         assert untrusted.slept == []
         wrong = tmp_path / "ca.pem"
         wrong.write_text("no certificate")
+        # The system's before the package set's, of which each machine has the same.
+        monkeypatch.setattr("dockertools_py.registry.client.SYSTEM_CA_FILE", str(ca))
+        assert client(name, default_ca_file=str(wrong)).lock().layers
+        monkeypatch.setattr("dockertools_py.registry.client.SYSTEM_CA_FILE", "/nowhere")
+        assert client(name, default_ca_file=str(ca)).lock().layers
         with pytest.raises(DockertoolsError, match=f"certificates in {wrong}: "):
             client(name, {"SSL_CERT_FILE": str(wrong)}).lock()
         assert "127.0.0.1" in host and client(name.replace("127.0.0.1", "localhost"), tls_verify=False).lock()
