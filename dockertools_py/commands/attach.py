@@ -2,6 +2,7 @@
 
 import argparse
 import hashlib
+import re
 from pathlib import Path
 
 from dockertools_py.commands.registry_options import (
@@ -25,12 +26,18 @@ from dockertools_py.registry.referrers import TITLE, Artifact, attach
 from dockertools_py.registry.remote import RemoteImage
 from dockertools_py.registry.upload import OCTETS
 
+_NAME = r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"
+_TYPE = re.compile(rf"{_NAME}/{_NAME}")
+"""RFC 6838, section 4.2, as the image spec wants it of `artifactType` and `mediaType`."""
+
 
 def run(arguments: list[str]) -> int:
     """Prints the repository with the artifact's digest; exit code 0 when it is there and listed with the image."""
     options = _parser().parse_args(arguments)
     image = RemoteImage.parse(options.reference.removeprefix("docker://"))
     check_digest_file(options.digest_file)
+    _check_type("--artifact-type", options.artifact_type)
+    _check_type("--media-type", options.media_type or OCTETS)
     annotations = dict(map(parse_annotation, options.annotation))
     files = [_file(path, options.media_type) for path in options.files]
     transfers = Transfers("attach", events=options.json)
@@ -62,6 +69,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--digest-file", metavar="FILE", type=Path, help="write the artifact's digest there")
     add_registry_options(parser)
     return parser
+
+
+def _check_type(option: str, value: str) -> None:
+    if not _TYPE.fullmatch(value):
+        raise DockertoolsError(f"{option} {shown(value)!r}: write a media type, as in application/spdx+json")
 
 
 def _file(path: Path, media_type: str | None) -> tuple[Descriptor, Content]:

@@ -40,6 +40,8 @@ from dockertools_py.registry.watching import label_of
 
 REGISTRY = ("docker://", "http://", "https://")
 LAYOUT, ARCHIVE = "oci:", "archive:"
+OTHERS = ("oci-archive:", "docker-archive:", "docker-daemon:", "containers-storage:", "dir:")
+"""skopeo's words for places, which are no names of files here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ def run(arguments: list[str]) -> int:
     """Prints where it is then; exit code 0 when it is whole."""
     options = _parser().parse_args(arguments)
     platform = parse_platform(options.platform) if options.platform else None
+    _check_words(options.source, options.target)
     transfers = Transfers("copy", events=options.json, past="copied")
     try:
         session = new_session(options, transfers.say)
@@ -86,6 +89,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_registry_options(parser)
     return parser
+
+
+def _check_words(*places: str) -> None:
+    for place in places:
+        if place.startswith(OTHERS):
+            raise DockertoolsError(
+                f"{shown(place)}: for an archive write archive:PATH, for a layout oci:PATH, for a registry docker://NAME; "
+                "into an engine an image gets by `load`"
+            )
 
 
 def _read(options: argparse.Namespace, session: Session, platform: Platform | None) -> Source:

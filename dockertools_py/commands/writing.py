@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from dockertools_py.commands.progress import Progress
-from dockertools_py.errors import DockertoolsError
+from dockertools_py.errors import DockertoolsError, shown
 from dockertools_py.formats.archive import Produce
 from dockertools_py.model.digest import Digest
 from dockertools_py.pack.bundle import Bundle, NamedImage, bundle
@@ -34,7 +34,7 @@ def folder_of(output: Path) -> Path:
     """Where `output` will be. Raises DockertoolsError when that is no directory."""
     folder = output.absolute().parent
     if not folder.is_dir():
-        raise DockertoolsError(f"--output: {folder} is no directory")
+        raise DockertoolsError(f"{shown(output)}: {shown(folder)} is no directory")
     return folder
 
 

@@ -188,10 +188,15 @@ def test_errors(host: str, rules: Rules, run: Any, tmp_path: Path) -> None:
         (["copy", old, name], f"{old}: no index.json in it, so it has no manifest to be copied: use `push` or `archive`"),
         (["copy", "team/app:1", name], "team/app:1: no such file or directory; for a registry write docker://NAME"),
         (["copy", one, tmp_path / "several"], f"{several} is there already; name a new one, or remove it"),
-        (["copy", one, "/none/x.tar"], "--output: /none is no directory"),
+        (["copy", one, "/none/x.tar"], "/none/x.tar: /none is no directory"),
+        (["copy", one, "oci-archive:x.tar"], "oci-archive:x.tar: for an archive write archive:PATH, for a layout oci:PATH"),
+        (["copy", "docker-archive:x.tar", one], "docker-archive:x.tar: for an archive write archive:PATH, for a layout oci:P"),
+        (["copy", one, "docker-daemon:app:1"], "docker-daemon:app:1: for an archive write archive:PATH, for a layout oci:PA"),
         (["copy", f"http://{host}/team/none:1", tmp_path / "x.tar"], f"http://{host}/team/none: manifest 1: no such tag or"),
         (["copy", one, tmp_path / "x", "--platform", "arm64"], "platform 'arm64': write os/architecture"),
         (["attach", name, "/none", "--artifact-type", "a/b"], "/none: no such file"),
+        (["attach", name, one / "index.json", "--artifact-type", "sbom"], "--artifact-type 'sbom': write a media type, as"),
+        (["attach", name, one / "index.json", "--artifact-type", "a/b", "--media-type", "x/"], "--media-type 'x/': write"),
         (["attach", name, one / "index.json", "--artifact-type", "a/b"], f"http://{host}/team/app: manifest 1: no such tag"),
     ]:  # fmt: skip
         done = run(*arguments)
