@@ -23,6 +23,13 @@ rec {
 
   plain = image.override { compressor = "none"; };
 
+  # The layers that an edit changes, without those below.
+  changed = dockerTools.build {
+    name = "changed";
+    contents = payload;
+    compressor = "none";
+  };
+
   # As nixpkgs' buildLayeredImage makes its archive: one derivation streams all layers into pigz, again after each change. The
   # streamer is ours, which is quicker than its own; pigz is the system's, see load.py.
   whole = derivation {
