@@ -1,10 +1,15 @@
 """Users' bash scripts: what they find, how they are started, and what is said of one that fails.
 
 A script stops at the first command that fails, and whoever reads the log wants to know which one: the exit code alone does
-not tell. So bash reads a prelude first (BASH_ENV), of which a trap notes line and exit code of what failed last. The script's
+not tell. So bash reads a prelude first (BASH_ENV), of which a trap notes line and exit code of whatever fails. The script's
 own file stays as it was given, so that the lines are the user's.
+
+The last note tells, if it is of the script's own shell and of this exit code. Of a subshell, `( … )` or `$( … )`, bash gives
+the line where that ends; the line of the command in it is in the note before, which the subshell has left. A subshell whose
+failure nobody minded (`echo $(false)`) has left one too, but no note of the script's shell follows it.
 """
 
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -19,7 +24,8 @@ _SAME_EACH_TIME = {
     "PYTHONDONTWRITEBYTECODE": "1",  # what an import leaves holds the time of its source; compileall goes by SOURCE_DATE_EPOCH
 }
 SYSTEM_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
-_MAX_NOTE = 4096
+_NOTED = re.compile(r"(?P<status>[0-9]{1,3}) (?P<depth>[0-9]{1,4}) (?P<line>[0-9]{1,9}) (?P<source>.*)")
+_MAX_NOTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +46,7 @@ class Script:
         note = f"{script.seen}/{_NOTE}"
         (folder / _PRELUDE).write_text(
             "unset BASH_ENV\n"  # not for the scripts that this one starts
-            f"trap 'echo \"$? $LINENO ${{BASH_SOURCE[0]}}\" 2>/dev/null >{note}' ERR\n"
+            f"trap 'echo \"$? $BASH_SUBSHELL $LINENO ${{BASH_SOURCE[0]}}\" 2>/dev/null >>{note}' ERR\n"
         )
         return script
 
@@ -69,13 +75,20 @@ class Script:
         if note.is_symlink() or not note.is_file():
             return ""
         with note.open("rb") as file:
-            noted = file.read(_MAX_NOTE).decode("utf-8", "replace")
-        status, _, rest = noted.rstrip("\n").partition(" ")
-        number, _, source = rest.partition(" ")
+            file.seek(max(0, note.stat().st_size - _MAX_NOTES))
+            noted = file.read(_MAX_NOTES).decode("utf-8", "replace").splitlines()
         lines = self.text.split("\n")
-        if status != str(code) or source != self.file or not number.isdecimal() or not 1 <= int(number) <= len(lines):
-            return ""
-        return f"line {int(number)}, `{shown(lines[int(number) - 1].strip())}`, "
+        number, depth = len(lines), -1  # of the note after this one; of none yet
+        for line in reversed(noted):
+            found = _NOTED.fullmatch(line)
+            if not found or found["status"] != str(code) or found["source"] != self.file:
+                break
+            at, level = int(found["line"]), int(found["depth"])
+            is_within = level > depth if depth >= 0 else level == 0
+            if not is_within or not 1 <= at <= number:
+                break
+            number, depth = at, level
+        return f"line {number}, `{shown(lines[number - 1].strip())}`, " if depth >= 0 else ""
 
 
 def environment(attributes: Attributes, script: Script, tmp: str) -> dict[str, str]:

@@ -70,7 +70,7 @@ def _found(draft: Draft, permission: Permission, owner: Owner) -> Iterator[tuple
     if permission.is_glob:
         starts = _matching(draft, permission.path)
         if not starts:
-            raise DockertoolsError("nothing matches it")
+            raise DockertoolsError("nothing matches it: mend the pattern, or take the item out")
     else:
         starts = [_existing(draft, permission, owner)]
     for name, node in starts:

@@ -51,8 +51,12 @@ let
       ofSet = key:
         if name.check key then record function "${argument}.${key}" fields.${argument} given.${key} // { name = key; }
         else arguments.wrong function "a name in ${argument}" key name.rule;
+      number = { users = "uid"; groups = "gid"; }.${argument};
+      isRoot = item:
+        if item.name != "root" || item.${number} == 0 then item
+        else arguments.fail function "`${argument}.root.${number}` is ${toString item.${number}}: write 0, or another name.";
     in
-    if isList given then genList ofList (length given) else map ofSet (attrNames given);
+    map isRoot (if isList given then genList ofList (length given) else map ofSet (attrNames given));
 
   # Raises an error for the first two of which neither the name nor the number is their own.
   distinct = function: argument: number: items:

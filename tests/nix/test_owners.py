@@ -381,6 +381,8 @@ ERRORS = [
         "users = { a.uid = 5; b.uid = 5; };",
         "`users.a.uid` and `users.b.uid` are both 5: write another number for one of them.",
     ),
+    ("users.root.uid = 5;", "`users.root.uid` is 5: write 0, or another name."),
+    ("groups.root.gid = 5;", "`groups.root.gid` is 5: write 0, or another name."),
     ('users = [ { name = "a"; uid = 5; } { name = "a"; uid = 6; } ];', "`users` has `a` twice: take one out."),
     (
         "groups = { a.gid = 5; b.gid = 5; };",

@@ -438,6 +438,11 @@ def test_a_difference_is_named_by_its_path(nix: Nix) -> None:
             "extraCommands: line 2, `false`, ended with exit code 1; its last words are above",
         ),
         (
+            r'runAsRoot = "true\n( cd /none\n  true )\ntrue";',  # the line of what failed, not that of the bracket
+            "runAsRoot: line 2, `( cd /none`, ended with exit code 1; its last words are above",
+        ),
+        ('runAsRoot = "echo $(false)\nexit 1";', "runAsRoot: ended with exit code 1; its last words are above"),
+        (
             'runAsRoot = "rm -rf /.scripts; echo $(false); [ -e /etc/none ]";',
             "runAsRoot: ended with exit code 1; its last words are above",
         ),

@@ -208,7 +208,7 @@ def test_the_store_is_left_alone() -> None:
         (Permission("/gone", mode=0o600), '/gone: is not there: mend the path, or write create = "directory"'),
         (Permission("/a/x", mode=0o600), '/a/x: is not there: mend the path, or write create = "directory"'),
         (Permission("/a", creates=True), '/a: is there, but no directory: leave out create = "directory"'),
-        (Permission("/b*", is_glob=True, uid=1), "/b*: nothing matches it"),
+        (Permission("/b*", is_glob=True, uid=1), "/b*: nothing matches it: mend the pattern, or take the item out"),
         (Permission("/[z-a]", is_glob=True, uid=1), "/[z-a]: no pattern: bad character range z-a"),
         (Permission("/a", uid="app"), "/a: no user `app` in /etc/passwd: write users.app, or a number"),
         (Permission("/a", gid="app"), "/a: no group `app` in /etc/group: write groups.app, or a number"),
