@@ -88,5 +88,5 @@ def running(pid: int) -> bool:
 
 def test_ci_runs_lint_and_tests() -> None:
     lines = (ROOT / ".ci/run").read_text().splitlines()
-    assert [line for line in lines if line.startswith("./dev")] == ["./dev lint", "./dev test"]
+    assert [line for line in lines if line.startswith("./dev")] == ["./dev lint", "./dev test", "./dev matrix"]
     assert "set -euo pipefail" in lines
