@@ -136,7 +136,7 @@ class Unavailable(Exception):
     """A tree that Debian does not have today, and what was said of it."""
 
 
-def run(command: Sequence[str], timeout: float = 900, **environment: str) -> str:
+def run(command: Sequence[str], timeout: float = 1800, **environment: str) -> str:
     """The standard output of a command in the checkout. Raises Failed."""
     done = subprocess.run(
         command,
