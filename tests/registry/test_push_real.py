@@ -150,7 +150,9 @@ def test_killed_in_the_middle_and_pushed_again(registry: str, built: Built, tmp_
                 process.send_signal(kill)
                 said = process.communicate(timeout=60)[1].decode()
             assert process.returncode == {signal.SIGKILL: -9, signal.SIGTERM: 143, signal.SIGINT: 130}[kill]
-            assert said.splitlines()[-1:] == ([] if kill is signal.SIGKILL else ["dockertools-py push: interrupted"])
+            # Small layers may have come through before.
+            others = [line for line in said.splitlines() if not line.startswith("push: layer ")]
+            assert others == ([] if kill is signal.SIGKILL else ["dockertools-py push: interrupted"])
             assert list((tmp_path / "tmp").iterdir()) == []
             assert raw(f"{registry}/team/app:1") == before
         proxy.after()
