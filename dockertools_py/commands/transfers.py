@@ -148,6 +148,8 @@ class Transfers:
     def _line(self, text: str) -> None:
         self._erase()
         print(f"{self._verb}: {text}", file=self._out, flush=True)
+        if self._is_terminal and self._running:
+            self._draw()  # at once: the next movement may be seconds away
 
     def _erase(self) -> None:
         if self._drawn:

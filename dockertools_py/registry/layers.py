@@ -131,7 +131,7 @@ def claimed_by(
             if is_here and isinstance(error, Unreachable):
                 raise  # nor can anything be pushed
             if not (is_here and isinstance(error, NotThere)):  # a tag that is new
-                say(f"nothing is reused of it: {error}")
+                say(f"nothing is reused of {image}: {error}")
             continue
         repository = image.repository if image.registry == here.registry and not is_here else ""
         for diff_id, blob in zip(lock.diff_ids, lock.layers, strict=True):

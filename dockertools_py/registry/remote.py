@@ -64,6 +64,12 @@ class RemoteImage:
         """From `[http://][registry/]repository[:tag][@digest]`. Raises DockertoolsError."""
         match = _SCHEME.match(text)
         name, at, digest_text = text[match.end() if match else 0 :].partition("@")
+        if "/" in digest_text:
+            # Not quoted: what is before the @ is a password.
+            raise DockertoolsError(
+                "image name with an account in it, as in user:password@host/name: leave it out, and log in or name a file "
+                "with it in REGISTRY_AUTH_FILE, DOCKER_CONFIG or NETRC"
+            )
         digest = Digest.parse(digest_text, f"image {shown(text)}: digest") if at else None
         reference = Reference.parse(name)
         has_tag = ":" in name.rpartition("/")[2]

@@ -80,7 +80,7 @@ class Session:
             with response:
                 challenges = parse_challenges(response.headers.get_all("WWW-Authenticate") or ())
                 said = _said(response)
-            credential = self._credentials.find(access.registry, access.repository)
+            credential = self._credential(access)
             answer = None if is_fresh else self._answer(challenges, access, credential)
             if answer is None or answer == authorization:
                 raise self._not_let_in(access, credential, said)
@@ -163,6 +163,12 @@ class Session:
         if origin(following)[0] != "https" and not self.insecure:
             # Not the whole of it: what is signed for storage is a secret too.
             raise DockertoolsError(f"{who}: leads to {origin(following)[1]} without TLS: refused")
+
+    def _credential(self, access: Access) -> Credential | None:
+        try:
+            return self._credentials.find(access.registry, access.repository)
+        except DockertoolsError as error:
+            raise Unreachable(str(error)) from error
 
     def _answer(self, challenges: tuple[Challenge, ...], access: Access, credential: Credential | None) -> str | None:
         by_scheme = {challenge.scheme: challenge for challenge in reversed(challenges)}

@@ -101,6 +101,20 @@ def test_bars_are_gone_after_a_failure() -> None:
     assert screen(out.getvalue()) == []
 
 
+def test_a_line_leaves_the_bars_where_they_are() -> None:
+    out = Terminal()
+    transfers = Transfers("push", out=out)
+    transfers.begun("layer a", 10)
+    transfers.say("something else")
+    assert [line.split(",")[0] for line in screen(out.getvalue())] == [
+        "push: something else",
+        "[                    ] 0 B of 10 B",
+        "0 layers there already",
+    ]
+    transfers.stop()
+    assert screen(out.getvalue()) == ["push: something else"]
+
+
 def test_events() -> None:
     out = io.StringIO()
     play(Transfers("push", events=True, out=out))

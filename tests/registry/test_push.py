@@ -390,6 +390,14 @@ def test_connections_are_used_again(made: Made) -> None:
         assert client.slept == []
 
 
+def test_credentials_that_are_damaged_are_said_once(rules: Rules, host: str, made: Made) -> None:
+    rules.basic = ("user", "letters")
+    client = Client([f"http://{host}/team/app:1"], {"DOCKER_AUTH_CONFIG": "{"})
+    with pytest.raises(DockertoolsError, match=r"^DOCKER_AUTH_CONFIG: no JSON object"):
+        client.push(made)
+    assert client.said == [] and list(made.were_made()) == []
+
+
 def test_push_by_digest(rules: Rules, host: str, made: Made) -> None:
     pushed = Client([f"http://{host}/team/app:1"]).push(made)
     name = f"http://{host}/team/app@{pushed['digest']}"

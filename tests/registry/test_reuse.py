@@ -94,7 +94,7 @@ def test_what_cannot_be_read_is_told_and_left_out(rules: Rules, host: str, made:
     rules.content.add(data, media_type, "1")
     client = Client([f"http://{host}/team/app:1"])
     client.push(made)
-    assert [line.partition(":")[0] for line in client.said] == ["nothing is reused of it"]
+    assert [line.partition(": ")[0] for line in client.said] == [f"nothing is reused of http://{host}/team/app:1"]
     assert list(made.were_made()) == [0, 1]
     complete(rules, "1", [ONE, TWO])
 
