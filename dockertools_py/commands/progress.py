@@ -1,8 +1,10 @@
 """How far a long piece of work is: a line on the terminal that is written over, and nothing anywhere else."""
 
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from typing import TextIO
 
 from dockertools_py.pack.verified import Buffer
 
@@ -15,7 +17,7 @@ class Progress:
     def __init__(self, what: str, total: int) -> None:
         self._what, self._total, self._done = what, total, 0
         self._started = self._shown = time.monotonic()
-        self._is_terminal = sys.stderr.isatty()
+        self._is_terminal = is_terminal(sys.stderr)
 
     def counted(self, chunks: Iterable[Buffer]) -> Iterator[Buffer]:
         """`chunks` as they are, counted."""
@@ -39,6 +41,11 @@ class Progress:
         """Clear the line."""
         if self._is_terminal:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def is_terminal(out: TextIO) -> bool:
+    """Whether what was written there can be written over."""
+    return out.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def size(count: int) -> str:

@@ -1,18 +1,21 @@
 """Transfers as they go: bars on a terminal, lines anywhere else, or an event a line for programs."""
 
 import json
-import shutil
+import os
 import sys
 import time
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any, TextIO
 
+from dockertools_py.commands.progress import is_terminal
 from dockertools_py.commands.progress import size as shown_size
 from dockertools_py.errors import shown
 from dockertools_py.model.digest import Digest
 
 _BAR = 20
+_COLUMNS = 80
+"""Of a terminal that does not say how wide it is."""
 LAYER = "layer "
 """What the label of a layer begins with; what else is sent (a config) is not counted."""
 
@@ -81,7 +84,7 @@ class Transfers:
         """`end` is the name of the closing event; `where` comes before the closing line."""
         self._verb, self._events, self._end, self._where = verb, events, end, where
         self._out = out or (sys.stdout if events else sys.stderr)
-        self._is_terminal = not events and self._out.isatty()
+        self._is_terminal = not events and is_terminal(self._out)
         self.tally = Tally(past=past)
         self._running: dict[str, _Transfer] = {}
         self._lock = Lock()
@@ -158,10 +161,12 @@ class Transfers:
 
     def _draw(self) -> None:
         self._erase()
-        width = max(40, shutil.get_terminal_size().columns - 1)
-        lines = [shown(self._bar(label, transfer), width) for label, transfer in self._running.items()]
+        lines = [self._bar(label, transfer) for label, transfer in self._running.items()]
         there = self.tally.layers - self.tally.layers_sent
         lines.append(f"{there} layers there already, {self.tally.layers_sent} sent, {len(self._running)} on their way")
+        # A longer one would become two, of which one is taken away.
+        width = _columns(self._out) - 1
+        lines = [shown(line, width) for line in lines]
         self._out.write("".join(line + "\n" for line in lines))
         self._out.flush()
         self._drawn = len(lines)
@@ -174,3 +179,11 @@ class Transfers:
         else:
             done = f"[{'made as it is sent':<{_BAR}}] {shown_size(transfer.position)}"
         return f"{done}, {rate}/s  {shown(label, 60)}"
+
+
+def _columns(terminal: TextIO) -> int:
+    # Not shutil's: that looks at standard output, which may be a file while this is a terminal.
+    try:
+        return os.get_terminal_size(terminal.fileno()).columns or _COLUMNS
+    except OSError:
+        return _COLUMNS

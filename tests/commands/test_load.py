@@ -110,7 +110,10 @@ def test_json_events(daemon: tuple[State, str], image: Path) -> None:
     assert (events[-1]["layersSent"], events[-1]["bytesSent"]) == (0, 0)
 
 
-def test_a_terminal_sees_how_far_it_is(daemon: tuple[State, str], tmp_path: Path) -> None:
+def test_a_terminal_sees_how_far_it_is(
+    daemon: tuple[State, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
     large = description(tmp_path / "large", size=8 << 20, random=True)
     leader, follower = pty.openpty()
     done = dockertools("load", large, "-t", "one:1", capture_output=False, stdout=subprocess.PIPE, stderr=follower)

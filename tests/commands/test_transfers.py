@@ -1,13 +1,24 @@
 """Transfers as they are shown: bars that leave nothing behind on a terminal, lines in a log, events for programs."""
 
+import fcntl
 import io
 import json
+import os
 import re
+import struct
+import termios
+
+import pytest
 
 from dockertools_py.commands.transfers import Transfers
 from dockertools_py.model.digest import Digest
 
 DIGEST = Digest.of(b"")
+
+
+@pytest.fixture(autouse=True)
+def usual_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
 
 
 class Terminal(io.StringIO):
@@ -113,6 +124,33 @@ def test_a_line_leaves_the_bars_where_they_are() -> None:
     ]
     transfers.stop()
     assert screen(out.getvalue()) == ["push: something else"]
+
+
+def test_a_narrow_terminal() -> None:
+    """No line may be longer than it: what is taken away later are as many as were written."""
+    master, slave = os.openpty()
+    try:
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 30, 0, 0))
+        with open(slave, "w", closefd=False) as out:
+            transfers = Transfers("push", out=out)
+            transfers.INTERVAL = 0.0
+            transfers.begun("layer a", 2_000_000)
+            transfers.moved("layer a", 500_000)
+        lines = os.read(master, 4096).decode().splitlines()
+        assert len(lines) == 2 and max(map(len, lines)) == 29 and lines[0].startswith("[#####      ")
+    finally:
+        os.close(master)
+        os.close(slave)
+
+
+def test_a_terminal_that_cannot_go_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    out = Terminal()
+    transfers = Transfers("push", out=out)
+    transfers.INTERVAL = 0.0
+    play(transfers)
+    transfers.stop()
+    matches(out.getvalue().splitlines())
 
 
 def test_events() -> None:
