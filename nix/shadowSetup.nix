@@ -5,8 +5,8 @@
 #
 # Arguments: none; the programs are those of the package `shadow`.
 #
-# It makes what is not there yet of /etc/passwd, shadow, group, gshadow, login.defs and pam.d/other. Not together with fakeNss,
-# whose /etc/passwd is a link into the store.
+# It makes what is not there yet of /etc/passwd, shadow, group, gshadow, login.defs and pam.d/other. Of links, as those of
+# fakeNss into the store, it makes files: useradd opens none.
 #
 # Example:
 #   buildImage {
@@ -21,6 +21,12 @@ if shadow == null then arguments.fail "shadowSetup" "the package set has no `sha
 else ''
   export PATH=${shadow}/bin:$PATH
   mkdir -p /etc/pam.d
+  (
+    cd /etc
+    for name in passwd shadow group gshadow; do
+      [ ! -L $name ] || [ ! -e $name ] || install -m 644 "$(readlink -f $name)" $name
+    done
+  )
   [ -e /etc/passwd ] || echo "root:x:0:0::/root:/bin/sh" > /etc/passwd
   [ -e /etc/shadow ] || (umask 027; echo "root:!x:::::::" > /etc/shadow)
   [ -e /etc/group ] || echo "root:x:0:" > /etc/group

@@ -333,10 +333,16 @@ def test_shadowSetup(nix: Nix, tmp_path: Path) -> None:
     # The files are made where they are wanted, once, and what is there stays.
     (tmp_path / "etc").mkdir()
     (tmp_path / "etc/passwd").write_text("mine:x:1:1::/:/bin/sh\n")
+    # useradd opens no link, as those of fakeNss are.
+    (tmp_path / "stored").write_text("mine:x:1:\n")
+    (tmp_path / "stored").chmod(0o444)
+    (tmp_path / "etc/group").symlink_to(tmp_path / "stored")
     moved = script.replace("/etc", f"{tmp_path}/etc")
     for _ in range(2):
         subprocess.run(["bash", "-euc", moved], check=True)
     assert (tmp_path / "etc/passwd").read_text() == "mine:x:1:1::/:/bin/sh\n"
+    group = tmp_path / "etc/group"
+    assert not group.is_symlink() and group.stat().st_mode & 0o777 == 0o644 and group.read_text() == "mine:x:1:\n"
     assert (tmp_path / "etc/shadow").stat().st_mode & 0o777 == 0o640
     assert {file.name for file in (tmp_path / "etc").iterdir()} == {
         *("passwd", "shadow", "group", "gshadow", "login.defs", "pam.d")

@@ -168,7 +168,7 @@ IMAGES = {
       extraCommands = "echo root:x:0:0::/: > etc/passwd; rm -r home";
     }""",
     "useradd": r"""plain {
-      contents = [ bash coreutils ];
+      contents = [ bash coreutils ]; rootfs = "minimal";
       runAsRoot = ''
         ${shadowSetup}
         groupadd -g 999 app
