@@ -31,6 +31,8 @@ HELPER_TIMEOUT = 60.0
 """Seconds: a helper may ask its user for a password."""
 _TOKEN_USER = "<token>"
 """The user name by which a helper says that the secret is an identity token (docker-credential-helpers)."""
+_NOT_FOUND = b"credentials not found"
+"""What a helper says of a registry that it does not know (docker-credential-helpers, `credentials/error.go`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +177,11 @@ def _ask_helper(helper: str, server: str, unreadable: list[str]) -> Credential |
         done = subprocess.run(
             [program, "get"], input=server.encode(), capture_output=True, timeout=HELPER_TIMEOUT, check=False
         )
-        answer = json.loads(done.stdout[:MAX_FILE]) if done.returncode == 0 else None
+        if done.returncode != 0:
+            if _NOT_FOUND not in done.stdout:
+                unreadable.append(f"{program} fails with exit code {done.returncode}")
+            return None
+        answer = json.loads(done.stdout[:MAX_FILE])
     except OSError as error:
         unreadable.append(f"{program}: {error.strerror}")
         return None

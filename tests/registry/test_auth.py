@@ -163,6 +163,7 @@ def test_identity_tokens_and_helpers(tmp_path: Path, monkeypatch: pytest.MonkeyP
         ("echo SECRET", ["docker-credential-tests answers what is no JSON"]),
         ("exec sleep 100", ["docker-credential-tests does not answer"]),
         ("echo credentials not found in native keychain; exit 1", []),
+        ("echo SECRET is locked; exit 1", ["docker-credential-tests fails with exit code 1"]),
     ],
 )
 def test_helpers_that_do_not_help_are_noted(
