@@ -79,10 +79,10 @@ def choose(
     there = ", ".join(shown(n) for image in images for n in image.told()) or "nothing"
     if not wanted:
         raise DockertoolsError(f"{what}: no image {name or '*'}:{tag or '*'} in it; there is: {there}")
-    raise DockertoolsError(
-        f"{what}: {len(wanted)} images in it: choose one (fromImageName and fromImageTag, or --choose NAME:TAG); "
-        f"there is: {there}"
-    )
+    by = "fromImageName and fromImageTag, or --choose NAME:TAG"
+    if len({frozenset(image.names) for image in wanted}) == 1:  # an index: no name tells them apart
+        by = "`architecture`, or `dockertools-py copy … --platform OS/ARCH` before"
+    raise DockertoolsError(f"{what}: {len(wanted)} images in it: choose one ({by}); there is: {there}")
 
 
 def _best(images: Sequence[StoredImage], wanted: Platform) -> list[StoredImage]:
