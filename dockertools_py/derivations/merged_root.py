@@ -16,6 +16,7 @@ from dockertools_py.derivations.stored_layer import write_layer
 from dockertools_py.errors import DockertoolsError, shown
 from dockertools_py.model.digest import Digest
 from dockertools_py.model.entry import Entry
+from dockertools_py.pack import subordinate_ids
 from dockertools_py.pack.accounts import MODES
 from dockertools_py.pack.draft import Draft
 from dockertools_py.pack.layer import STORE_MTIME
@@ -26,7 +27,8 @@ from dockertools_py.store.below import Below
 from dockertools_py.store.description import write_layers, write_places
 from dockertools_py.store.tar_stream import tar_stream
 
-ACCOUNTS = frozenset(name.encode() for name in MODES)
+FILES = (*MODES, *subordinate_ids.FILES)
+ACCOUNTS = frozenset(name.encode() for name in FILES)
 BACKUPS = frozenset(name + b"-" for name in ACCOUNTS)
 """What useradd leaves of the files before it changed them: nobody reads them."""
 
@@ -121,7 +123,7 @@ def _layer(united: United, stacks: Sequence[Stack], merged: Stack, *, last_wins:
 
 def _texts(below: Below) -> dict[str, bytes]:
     draft = Draft((), below.tree, below, STORE_MTIME)
-    texts = ((name, draft.text(name.encode())) for name in MODES)
+    texts = ((name, draft.text(name.encode())) for name in FILES)
     return {name: text for name, text in texts if text is not None}
 
 

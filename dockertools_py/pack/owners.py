@@ -19,6 +19,7 @@ from dockertools_py.errors import DockertoolsError, shown
 from dockertools_py.model.account import Group, Home, User
 from dockertools_py.model.entry import ROOT, Entry, Kind, Owner
 from dockertools_py.model.permission import Permission
+from dockertools_py.pack import subordinate_ids
 from dockertools_py.pack.accounts import GROUP, MODES, PASSWD, Accounts, merge_accounts
 from dockertools_py.pack.draft import NOT_OURS, STORE, Contents, Draft
 from dockertools_py.pack.permissions import apply_permissions
@@ -135,7 +136,7 @@ def put_file(draft: Draft, name: str, data: bytes, like: Tree) -> None:
     place = draft.tree.resolve(folder) + b"/" + last
     if place.startswith(STORE):
         raise DockertoolsError(f"/{name}: leads to /{shown(place)}, and nothing in the store can be changed")
-    entry = Entry(place, Kind.FILE, MODES[name], mtime=draft.mtime, size=len(data), data=data)
+    entry = Entry(place, Kind.FILE, MODES.get(name, subordinate_ids.MODE), mtime=draft.mtime, size=len(data), data=data)
     node = like.get(like.resolve(folder) + b"/" + last)
     if node is not None and node.entry.kind is Kind.FILE:
         entry = entry._replace(mode=node.entry.mode, owner=node.entry.owner, xattrs=node.entry.xattrs)

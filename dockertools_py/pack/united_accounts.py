@@ -7,14 +7,16 @@ only inherits takes back nothing.
 
 Files are owned by ids, so the same name with other ids, or an id under two names, is a conflict. 65534 is none: it is who owns
 nothing, `nobody` here and `nogroup` there. Other fields may differ, as the shells of two `nobody`: the first image's line stays
-and a note says so, never what is in shadow.
+and a note says so, never what is in shadow. What useradd writes into subuid and subgid is merged too: subordinate_ids.py.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dockertools_py.errors import DockertoolsError, shown
+from dockertools_py.pack import subordinate_ids
 from dockertools_py.pack.accounts import GROUP, GSHADOW, MODES, NOBODY, PASSWD, SHADOW
+from dockertools_py.pack.subordinate_ids import RangesText, unite_ranges
 
 NAMED = 10
 """Names in a note."""
@@ -61,7 +63,13 @@ def unite(images: Sequence[ImageAccounts], *, last_wins: bool = False) -> United
     there = {name: {image.files[name] for image in images if name in image.files} for name in MODES}
     is_other = {name: len(there[name]) > 1 or table.has_locked for name, table in tables.items()}
     files = {name: table.to_bytes() for name, table in tables.items() if is_other[name]}
-    return United(files, tuple(note for table in tables.values() for note in table.notes))
+    notes = [note for table in tables.values() for note in table.notes]
+    for name in subordinate_ids.FILES:
+        texts = [RangesText(it.image, it.files[name], it.inherited.get(name, b"")) for it in images if name in it.files]
+        if len({text.own for text in texts}) > 1:
+            files[name], moved = unite_ranges(name, texts)
+            notes += moved
+    return United(files, tuple(notes))
 
 
 @dataclass(slots=True)

@@ -45,6 +45,7 @@ PRELUDE = """
       ${shadowSetup}
       useradd --uid ${toString uid} --no-create-home --shell /bin/x ${name}
       useradd --uid 9${toString uid} y${name}
+      echo ${name}:100000:65536 | tee /etc/subuid > /etc/subgid # as useradd does of who is no system user
     '';
   };
   copies = build { name = "copies"; tag = "1"; copyToRoot = a; };
@@ -246,6 +247,11 @@ def test_accounts_that_scripts_made(built: Outputs) -> None:
     image = open_image(built["accounts-scripts"])
     names = [line.split(":")[0] for line in accounts(image)["passwd"]]
     assert names == ["root", "one", "yone", "two", "ytwo"] == [line.split(":")[0] for line in accounts(image)["shadow"]]
+    for name in ("etc/subuid", "etc/subgid"):
+        assert image.read(name) == b"one:100000:65536\ntwo:165536:65536\n"
+        assert f"mergeImages: /{name}: `two` of useradd-two:1 has 165536:65536 now, was 100000:65536\n" in root_log(
+            built.derivation("accounts-scripts")
+        )
 
 
 def test_equal_accounts_need_no_layer(built: Outputs) -> None:
