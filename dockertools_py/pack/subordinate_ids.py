@@ -60,11 +60,12 @@ def unite_ranges(file: str, images: Sequence[RangesText]) -> tuple[bytes, tuple[
         gone = {item.line for item in inherited} - {item.line for item in own}
         ranges = [item for item in ranges if item.line not in gone]
         names = {item.name for item in ranges}
-        for item in own:
-            if item in inherited or item.name in names:
+        for was in own:
+            if was in inherited or was.name in names:
                 continue
-            if any(item.meets(other) for other in ranges if other.name != item.name):
-                item, was = item.moved(max(other.end for other in ranges)), item
+            item = was
+            if any(was.meets(other) for other in ranges if other.name != was.name):
+                item = was.moved(max(other.end for other in ranges))
                 moved, before = (f"{it.first}:{it.count}" for it in (item, was))
                 notes.append(f"/{file}: `{shown(item.name)}` of {image.image} has {moved} now, was {before}")
             ranges.append(item)
