@@ -35,6 +35,8 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     verb = arguments[0] if arguments else "--help"
     signal.signal(signal.SIGTERM, _terminated)
+    if sys.stderr is None:  # closed; what takes its number must be nothing of ours
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
     try:
         try:
             return _run(verb, arguments[1:])

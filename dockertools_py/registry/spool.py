@@ -9,6 +9,7 @@ A worker takes the number of the next blob from a pipe that all share (a read of
 writes the file, and tells through a pipe of its own how far it is and, at the end, what the digest is.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -193,7 +194,9 @@ def _made(number: int, make: Make, file: IO[bytes], pipe: IO[bytes]) -> list[obj
     except DockertoolsError as error:
         failure: BaseException = error
     except OSError as error:
-        failure = OSError(error.errno, error.strerror, error.filename)
+        # What has no name is the file that is written.
+        is_full = error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        failure = OSError(error.errno, error.strerror, tempfile.gettempdir() if is_full else error.filename)
     except BaseException:  # a bug: the parent could not show where it is
         failure = RuntimeError(traceback.format_exc())
     return [number, size, None, pickle.dumps(failure).hex()]

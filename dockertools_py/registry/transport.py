@@ -170,10 +170,11 @@ class Transport:
                     continue
                 if isinstance(error, _BodyFailed) and error.__cause__:
                     raise error.__cause__ from None
+                where = f"{host}:{port}" + (f" by the proxy {_proxy_name(proxy)}" if proxy else "")
                 if isinstance(error, ConnectionRefusedError) and place not in self._idle:
-                    raise Transient(f"{host}:{port}: {_reason(error)}", is_down=True) from error
+                    raise Transient(f"{where}: {_reason(error)}", is_down=True) from error
                 if isinstance(error, (OSError, http.client.HTTPException, ValueError)):
-                    raise _told(error, host, port) from error
+                    raise _told(error, where) from error
                 raise
             with self._lock:
                 self._idle.setdefault(place, [])  # somebody is there
@@ -213,7 +214,7 @@ class Transport:
             try:
                 self._context = ssl.create_default_context(cafile=self._ca_file)
             except (OSError, ssl.SSLError) as error:
-                raise DockertoolsError(f"certificates in {self._ca_file}: {_reason(error)}") from error
+                raise Unreachable(f"certificates in {self._ca_file}: {_reason(error)}") from error
             if not self._verify:
                 self._context.check_hostname = False
                 self._context.verify_mode = ssl.CERT_NONE
@@ -264,8 +265,7 @@ def _marked(chunks: Iterable[Buffer]) -> Iterator[Buffer]:
         raise _BodyFailed from error
 
 
-def _told(error: Exception, host: str, port: int) -> Exception:
-    where = f"{host}:{port}"
+def _told(error: Exception, where: str) -> Exception:
     if isinstance(error, ssl.SSLCertVerificationError):
         return Unreachable(
             f"{where}: its certificate is not trusted ({shown(error.verify_message)}): name the file of your own "
@@ -294,6 +294,11 @@ def _proxy_address(proxy: str) -> tuple[str, int]:
     if parts.scheme != "http" or not address[0]:  # without its value, which may hold a password
         raise DockertoolsError("the proxy of the environment is no http proxy: write http://host:port")
     return address[0], address[1]
+
+
+def _proxy_name(proxy: str) -> str:
+    host, port = _proxy_address(proxy)
+    return f"{host}:{port}"
 
 
 def _proxy_authorization(proxy: str) -> dict[str, str]:

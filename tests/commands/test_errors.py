@@ -205,6 +205,16 @@ def test_a_standard_output_that_is_closed(image: Path) -> None:
     assert (done.returncode, done.stderr) == (1, "dockertools-py stream: standard output is closed\n")
 
 
+def test_a_standard_error_that_is_closed(tmp_path: Path, image: Path) -> None:
+    """What is said goes nowhere, and not into a file that has got its number."""
+    command = ["sh", "-c", 'exec "$@" 2>&-', "sh", *PROGRAM, "archive"]
+    for output, code in ((tmp_path / "out.tar", 0), (tmp_path / "absent/out.tar", 1)):
+        done = subprocess.run([*command, str(image), "-o", str(output)], cwd=CHECKOUT, capture_output=True, check=False)
+        assert (done.returncode, done.stderr) == (code, b"")
+    succeeded = subprocess.run([*PROGRAM, "validate", str(tmp_path / "out.tar")], cwd=CHECKOUT, check=False)
+    assert succeeded.returncode == 0
+
+
 def test_a_reader_that_goes_away(large: Path) -> None:
     with subprocess.Popen(
         [*PROGRAM, "stream", str(large)], cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.PIPE

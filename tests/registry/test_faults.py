@@ -380,6 +380,9 @@ def test_a_proxy_is_asked(rules: Rules, host: str) -> None:
         DockertoolsError, match=r"^the proxy of the environment is no http proxy: write http://host:port$"
     ):
         client("http://registry.invalid/a", {"http_proxy": "socks5://u:letters@x:1"}).lock()
+    # It is the proxy that does not answer, and not the registry.
+    with pytest.raises(DockertoolsError, match=r"registry.invalid:80 by the proxy 127.0.0.1:1: Connection refused; tried"):
+        client("http://registry.invalid/a", {"http_proxy": "http://u:letters@127.0.0.1:1"}).lock()
 
 
 def test_a_proxy_for_tls_sees_nothing(authority: tuple[Path, Path]) -> None:

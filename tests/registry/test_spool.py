@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -58,6 +59,7 @@ def fails(error: BaseException) -> Iterator[bytes]:
     [
         (DockertoolsError("not the bytes"), DockertoolsError, "^not the bytes$"),
         (OSError(28, "No space left on device", "/x"), OSError, "No space left on device: '/x'"),
+        (OSError(28, "No space left on device"), OSError, f"No space left on device: '{tempfile.gettempdir()}'"),
         (ValueError("a bug"), RuntimeError, r"(?s)Traceback.*ValueError: a bug"),
     ],
 )
