@@ -47,6 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
     except DockertoolsError as error:
         return _failed(verb, str(error))
     except KeyboardInterrupt as interrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # who presses twice sees one line too
         return _failed(verb, "interrupted", 128 + (signal.SIGTERM if _TERMINATED in interrupt.args else signal.SIGINT))
     except BrokenPipeError:
         _drop_output()

@@ -1,11 +1,10 @@
 """`archive`: write an image as one file for `docker load`, `podman load`, `ctr image import` and skopeo."""
 
 import os
-import tempfile
 from pathlib import Path
 
 from dockertools_py.commands.image_argument import named_image, parser
-from dockertools_py.commands.writing import add_compressor, compressed, folder_of, prepared
+from dockertools_py.commands.writing import add_compressor, compressed, folder_beside, prepared
 from dockertools_py.errors import DockertoolsError
 from dockertools_py.formats.archive import write_archive
 from dockertools_py.formats.output import new_file
@@ -31,8 +30,8 @@ def run(arguments: list[str]) -> int:
     options = options_parser.parse_args(arguments)
     target = _target(options.output)
     named = named_image(options)
-    with tempfile.TemporaryDirectory(prefix=".dockertools-py.", dir=folder_of(target)) as folder:
-        stored = compressed(named, options, Path(folder), os.cpu_count() or 1)
+    with folder_beside(target) as folder:
+        stored = compressed(named, options, folder, os.cpu_count() or 1)
         whole, produce, progress = prepared(named, stored, "archive")
         try:
             with new_file(target) as out:

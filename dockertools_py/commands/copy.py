@@ -1,7 +1,6 @@
 """`copy`: an image or an index from one place to another as it is: registries, layouts, archives. All digests stay."""
 
 import argparse
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -10,7 +9,7 @@ from pathlib import Path
 from dockertools_py.commands.registry_options import add_registry_options, new_session, parse_size
 from dockertools_py.commands.stored_graph import read_graph
 from dockertools_py.commands.transfers import Transfers
-from dockertools_py.commands.writing import folder_of
+from dockertools_py.commands.writing import folder_beside
 from dockertools_py.errors import DockertoolsError, shown
 from dockertools_py.formats.archive import write_archive
 from dockertools_py.formats.layout import write_layout
@@ -139,9 +138,9 @@ def _to_path(options: argparse.Namespace, source: Source, transfers: Transfers) 
     if output.exists() and not (is_archive and output.is_file()):
         raise DockertoolsError(f"{shown(output)} is there already; name a new one, or remove it")
     references = tuple(map(Reference.parse, options.tag)) or parse_all(source.names)
-    with tempfile.TemporaryDirectory(prefix=".dockertools-py.", dir=folder_of(output)) as folder:
+    with folder_beside(output) as folder:
         tasks = [
-            partial(_fetch, blob, source.contents[blob.digest], Path(folder), transfers) for blob in source.graph.blobs
+            partial(_fetch, blob, source.contents[blob.digest], folder, transfers) for blob in source.graph.blobs
         ]
         manifests = [(manifest.descriptor, manifest.data) for manifest in source.graph.manifests]
         whole = graph_bundle(manifests, together(tasks), references)
@@ -149,8 +148,8 @@ def _to_path(options: argparse.Namespace, source: Source, transfers: Transfers) 
             with new_file(output) as out:
                 write_archive(whole, out, _none_are_made)
         else:
-            write_layout(whole, Path(folder) / "layout", _none_are_made)
-            (Path(folder) / "layout").rename(output)
+            write_layout(whole, folder / "layout", _none_are_made)
+            (folder / "layout").rename(output)
     return str(output)
 
 

@@ -1,11 +1,10 @@
 """`layout`: write an image as an OCI layout directory, for skopeo, umoci and crane."""
 
 import os
-import tempfile
 from pathlib import Path
 
 from dockertools_py.commands.image_argument import named_image, parser
-from dockertools_py.commands.writing import add_compressor, compressed, folder_of, prepared
+from dockertools_py.commands.writing import add_compressor, compressed, folder_beside, prepared
 from dockertools_py.errors import DockertoolsError
 from dockertools_py.formats.layout import write_layout
 
@@ -21,13 +20,13 @@ def run(arguments: list[str]) -> int:
     if options.output.exists():
         raise DockertoolsError(f"--output: {options.output} is there already; name a new directory, or remove it")
     named = named_image(options)
-    with tempfile.TemporaryDirectory(prefix=".dockertools-py.", dir=folder_of(options.output)) as folder:
-        stored = compressed(named, options, Path(folder), os.cpu_count() or 1)
+    with folder_beside(options.output) as folder:
+        stored = compressed(named, options, folder, os.cpu_count() or 1)
         whole, produce, progress = prepared(named, stored, "layout")
         try:
-            write_layout(whole, Path(folder) / "layout", produce)
+            write_layout(whole, folder / "layout", produce)
         finally:
             progress.end()
-        (Path(folder) / "layout").rename(options.output)
+        (folder / "layout").rename(options.output)
     print(options.output)
     return 0

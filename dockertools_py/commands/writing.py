@@ -1,7 +1,11 @@
 """What `archive`, `layout` and `stream` have in common: compressing, and the bundle that they write."""
 
 import argparse
+import os
+import shutil
+import signal
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dockertools_py.commands.progress import Progress
@@ -36,6 +40,38 @@ def folder_of(output: Path) -> Path:
     if not folder.is_dir():
         raise DockertoolsError(f"{shown(output)}: {shown(folder)} is no directory")
     return folder
+
+
+@contextmanager
+def folder_beside(output: Path) -> Iterator[Path]:
+    """A folder for files on their way to `output`, of which nothing stays. Raises DockertoolsError as `folder_of`.
+
+    Threads that nobody waits for any more may be writing files into it when it goes.
+    """
+    folder = folder_of(output) / f".dockertools-py.{os.urandom(8).hex()}"
+    try:
+        folder.mkdir(mode=0o700)
+        yield folder
+    finally:
+        with _undisturbed(), suppress(FileNotFoundError):
+            gone = folder.with_suffix(".gone")  # where nobody makes a further file
+            folder.rename(gone)
+            shutil.rmtree(gone)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """What would end the program meanwhile, does so afterwards."""
+    came: list[int] = []
+    ends = (signal.SIGINT, signal.SIGTERM)
+    before = {end: signal.signal(end, lambda number, _: came.append(number)) for end in ends}
+    try:
+        yield
+    finally:
+        for end, handler in before.items():
+            signal.signal(end, handler)
+        for number in came[:1]:
+            os.kill(os.getpid(), number)
 
 
 def prepared(named: NamedImage, stored: Mapping[Digest, BlobSource], verb: str) -> tuple[Bundle, Produce, Progress]:
