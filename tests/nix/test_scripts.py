@@ -68,7 +68,7 @@ IMAGES = {
       contents = [ bash ];
       runAsRoot = ''
         (
-          ls -A /; ls /dev; ls -ld /tmp; ls /tmp; ls -A /root || true
+          ls -A /; ls /dev; stat -c "%A %n" /tmp; ls /tmp; ls -A /root || true
           ls /proc | grep -c '^[0-9]'; umask; grep -c : /proc/net/dev
         ) > /out
         echo "$SOURCE_DATE_EPOCH $PYTHONHASHSEED" > /epoch
