@@ -206,6 +206,7 @@ def test_the_store_is_left_alone() -> None:
     ("permission", "error"),
     [
         (Permission("/gone", mode=0o600), '/gone: is not there: mend the path, or write create = "directory"'),
+        (Permission("/b*", mode=0o600), "/b*: is not there: write it as `glob`"),
         (Permission("/a/x", mode=0o600), '/a/x: is not there: mend the path, or write create = "directory"'),
         (Permission("/a", creates=True), '/a: is there, but no directory: leave out create = "directory"'),
         (Permission("/b*", is_glob=True, uid=1), "/b*: nothing matches it: mend the pattern, or take the item out"),
