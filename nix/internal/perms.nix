@@ -6,7 +6,8 @@
 { arguments, types, ... }:
 let
   record = import ./record.nix;
-  inherit (builtins) all concatStringsSep elem elemAt filter genList isList isString length map match;
+  inherit (builtins) all concatMap concatStringsSep elem elemAt filter genList head isList isString length map match split;
+  known = import ./capabilities.nix;
 
   path = {
     check = v: isString v && match "/[^\n]*" v != null && match "(.*/)?[.][.](/.*)?" v == null;
@@ -15,11 +16,15 @@ let
   name = { check = v: isString v && match "[^:,\n]+" v != null; rule = "a name"; };
   clause = v: isString v && match "[a-z0-9_,]*([=+-][eip]*)+" v != null;
   bare = v: isString v && match "cap_[a-z0-9_]+" v != null;
-  clauses = v: isString v && all (word: !isString word || word == "" || clause word) (builtins.split "[ \n]+" v);
+  clauses = v: isString v && all (word: !isString word || word == "" || clause word) (split "[ \n]+" v);
   capabilities = {
     check = v: clauses v || (isList v && all (item: bare item || clause item) v);
     rule = "text as setcap takes it, \"cap_net_bind_service+ep\", or a list of such and of names; \"\" for none";
   };
+
+  words = separator: text: filter (word: isString word && word != "") (split separator text);
+  named = clause: words "," (head (match "([a-z0-9_,]*).*" clause));
+  unknown = text: filter (name: name != "all" && !elem name known) (concatMap named (words "[ \n]+" text));
 
   fields = {
     path = { type = types.nullOr path; default = null; };
@@ -42,7 +47,9 @@ let
       given' = key: item.${key} != null;
       both = one: other: given' one && given' other;
       pathOf = if given' "path" then item.path else item.glob;
-      trimmed = let found = match "(.*[^/])/+" pathOf; in if found == null then pathOf else builtins.head found;
+      trimmed = let found = match "(.*[^/])/+" pathOf; in if found == null then pathOf else head found;
+      strange = if given' "capabilities" then unknown (asText item.capabilities) else [ ];
+      meant = if elem "cap_${head strange}" known then [ "cap_${head strange}" ] else arguments.similar known (head strange);
       asText = v: if isList v then concatStringsSep " " (map (c: if bare c then "${c}+ep" else c) v) else v;
     in
     if both "path" "glob" then fail "has both `path` and `glob`: write one of them."
@@ -52,6 +59,8 @@ let
     else if given' "create" && given' "glob" then fail "has `create` and `glob`: write `path` for what shall be made."
     else if all (key: !given' key) [ "mode" "uid" "gid" "uname" "gname" "capabilities" "create" ] then
       fail "changes nothing: write `mode`, `uid`, `gid`, `uname`, `gname` or `capabilities`."
+    else if strange != [ ] then
+      fail "gives ${head strange}, and there is no such capability: ${if meant != [ ] then "write ${head meant}" else "see capabilities(7)"}."
     else if match "${builtins.storeDir}(/.*)?" pathOf != null then
       fail "is for ${pathOf}, and what is in the store keeps its mode and owner: put the package in `copyToRoot`, and write the path at `/`."
     else {

@@ -1,12 +1,14 @@
 """users, groups and perms: what `build` and `mkTarball` make of them, and what they refuse."""
 
 import io
+import json
 import subprocess
 import tarfile
 from pathlib import Path
 
 import pytest
 
+from dockertools_py.model.capability import NAMES
 from tests.conftest import CHECKOUT, Nix
 from tests.nix.building import Build, Outputs
 from tests.nix.opened import Image, lines, make_docker_archive, make_tar, open_archive, open_tar
@@ -419,6 +421,17 @@ ERRORS = [
         'perms = [ { glob = "/a"; create = "directory"; } ];',
         "`perms[0]` has `create` and `glob`: write `path` for what shall be made.",
     ),
+    *(
+        (
+            f'perms = [ {{ path = "/a"; capabilities = {given}; }} ];',
+            f"`perms[0]` gives {name}, and there is no such capability: {way_out}.",
+        )
+        for given, name, way_out in (
+            ('"cap_kill,cap_net_bind_servce=ep"', "cap_net_bind_servce", "write cap_net_bind_service"),
+            ('"cap_kill+i net_raw+ep"', "net_raw", "write cap_net_raw"),
+            ('[ "cap_kill" "cap_x" ]', "cap_x", "see capabilities(7)"),
+        )
+    ),
     ('perms = [ { path = "/a"; create = "file"; } ];', '`perms[0].create` is "file": write null or "directory".'),
     ('perms = [ { path = "a"; uid = 1; } ];', f'`perms[0].path` is "a": write null or {PATH}.'),
     ('perms = [ { path = "/a/../b"; uid = 1; } ];', f'`perms[0].path` is "/a/../b": write null or {PATH}.'),
@@ -454,6 +467,13 @@ def test_errors_at_evaluation(nix: Nix) -> None:
     assert f"error: dockerTools.mkTarball: `users.app.uid` is missing: write uid = {ID}.\n" in error
 
 
+def test_capabilities_have_the_names_that_the_builder_knows(nix: Nix) -> None:
+    names = json.loads(
+        nix.run("nix-instantiate", "--eval", "--strict", "--json", f"{CHECKOUT}/nix/internal/capabilities.nix").stdout
+    )
+    assert names == [f"cap_{name}" for name in NAMES.split()]
+
+
 def test_errors_of_a_build(build_all: Build, nix: Nix) -> None:
     prelude = 'text = writeTextDir "etc/text" "text";'
     call = 'build { name = "x"; tag = "1"; contents = text;'
@@ -465,8 +485,8 @@ def test_errors_of_a_build(build_all: Build, nix: Nix) -> None:
         f'{call} perms = [ {{ path = "/etc"; uname = "app"; }} ]; }}': (
             "perms: /etc: no user `app` in /etc/passwd: write users.app, or a number\n"
         ),
-        f'{call} perms = [ {{ path = "/etc"; capabilities = "cap_x+ep"; }} ]; }}': (
-            "perms: /etc: capabilities cap_x+ep: there is no capability cap_x; see capabilities(7)\n"
+        f'{call} perms = [ {{ path = "/etc"; capabilities = "cap_kill+e"; }} ]; }}': (
+            "perms: /etc: capabilities cap_kill+e: it leaves no capability permitted or inheritable; write +ep\n"
         ),
         f'{call} config.User = "app"; }}': (
             "config.User: no user `app` in /etc/passwd, so no container would start: write users.app, or numbers\n"
