@@ -27,14 +27,15 @@ VERBS = {
 }
 NIX_VERB = "derivation"
 """What nix/internal/runBuilder.nix calls; of no use by hand."""
-_TERMINATED = "SIGTERM"
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a verb; the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     verb = arguments[0] if arguments else "--help"
-    signal.signal(signal.SIGTERM, _terminated)
+    signal.signal(signal.SIGTERM, _interrupted)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell has programs in the background overlook it
+        signal.signal(signal.SIGINT, _interrupted)
     if sys.stderr is None:  # closed; what takes its number must be nothing of ours
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115
     try:
@@ -48,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
         return _failed(verb, str(error))
     except KeyboardInterrupt as interrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # who presses twice sees one line too
-        return _failed(verb, "interrupted", 128 + (signal.SIGTERM if _TERMINATED in interrupt.args else signal.SIGINT))
+        return _failed(verb, "interrupted", 128 + (interrupt.args[0] if interrupt.args else signal.SIGINT))
     except BrokenPipeError:
         _drop_output()
         return _failed(verb, "the reader of our output has gone before its end")
@@ -80,9 +81,11 @@ def _run(verb: str, arguments: list[str]) -> int:
     return 0 if verb in ("--help", "-h", "help") else 2
 
 
-def _terminated(number: int, frame: object) -> None:
-    """Leave nothing behind then either, as after an interrupt from the keyboard."""
-    raise KeyboardInterrupt(_TERMINATED)
+def _interrupted(number: int, frame: object) -> None:
+    """Leave nothing behind, whichever signal it is."""
+    # A thread that is just being started loses the lock that it shares with its starter, and would say so at length.
+    sys.unraisablehook = lambda _: None
+    raise KeyboardInterrupt(number)
 
 
 def _usage() -> str:
