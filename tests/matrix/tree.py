@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,7 +73,9 @@ class Tree:
         """What apt needs, and no more: debootstrap knows neither apt's retries nor what another package provides."""
         patience = CACHE / "wgetrc"
         CACHE.mkdir(parents=True, exist_ok=True)
-        patience.write_text("timeout = 60\ntries = 5\nretry_connrefused = on\n")
+        # wget itself waits longer before each further try, of a mirror that answers with an error too.
+        busy = "retry_on_http_error = 429,500,502,503,504"
+        patience.write_text(f"timeout = 60\ntries = 5\nretry_connrefused = on\n{busy}\n")
         command = ["debootstrap", "--variant=minbase", "--include=ca-certificates", self.suite, str(self.root), self.mirror]
         for attempt in range(1, ATTEMPTS + 1):
             shutil.rmtree(self.root, ignore_errors=True)
@@ -84,7 +85,6 @@ class Tree:
             except Failed:
                 if attempt == ATTEMPTS:
                     raise
-                time.sleep(10 * attempt)
         shutil.copy("/etc/resolv.conf", self.root / "etc/resolv.conf")
         # Nobody wants the tree after a power failure, nor the manuals in it.
         (self.root / "etc/dpkg/dpkg.cfg.d/matrix").write_text(
