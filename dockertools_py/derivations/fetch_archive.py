@@ -4,13 +4,12 @@ Its bytes are fixed by the image, the name and `formats/archive.py`, and by no v
 blob that the registry has.
 """
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
 from dockertools_py.derivations.attributes import Attributes
-from dockertools_py.derivations.fetch_blob import refuse_references, say
+from dockertools_py.derivations.fetch_blob import client_for, refuse_references
 from dockertools_py.derivations.stored_blobs import read_stored
 from dockertools_py.formats.archive import write_archive
 from dockertools_py.formats.output import new_file
@@ -18,7 +17,6 @@ from dockertools_py.model.descriptor import Descriptor
 from dockertools_py.model.platform import Platform
 from dockertools_py.model.reference import Reference
 from dockertools_py.pack.bundle import NamedImage, bundle
-from dockertools_py.registry.client import puller
 from dockertools_py.registry.lock import resolve
 from dockertools_py.registry.puller import Puller
 from dockertools_py.registry.remote import RemoteImage
@@ -32,14 +30,7 @@ def build(attributes: Attributes) -> None:
     """Spec: `image` (with a digest), `platform`, `name`, `tag`, `mirrors`, `tlsVerify`, `caFile`, `zstd`."""
     spec = attributes.spec
     image = RemoteImage.parse(spec["image"])
-    client = puller(
-        image,
-        os.environ,
-        mirrors=spec["mirrors"],
-        tls_verify=spec["tlsVerify"],
-        default_ca_file=spec["caFile"],
-        say=say,
-    )
+    client = client_for(image, spec)
     # As skopeo does it: what the digest names itself is taken, whatever platform it says.
     lock = resolve(client, image, Platform.from_json(spec["platform"]), strict=False)
     folder = attributes.build_top / "blobs"

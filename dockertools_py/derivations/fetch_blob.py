@@ -3,12 +3,15 @@
 import os
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from dockertools_py.derivations.attributes import Attributes
 from dockertools_py.errors import DockertoolsError
 from dockertools_py.model.descriptor import Descriptor
 from dockertools_py.registry.client import puller
+from dockertools_py.registry.puller import Puller
 from dockertools_py.registry.remote import RemoteImage
 
 _STORE = Path("/nix/store")
@@ -22,14 +25,7 @@ def build(attributes: Attributes) -> None:
     spec = attributes.spec
     image = RemoteImage.parse(spec["image"])
     descriptor = Descriptor.from_json(spec["descriptor"], "lock")
-    client = puller(
-        image,
-        os.environ,
-        mirrors=spec["mirrors"],
-        tls_verify=spec["tlsVerify"],
-        default_ca_file=spec["caFile"],
-        say=say,
-    )
+    client = client_for(image, spec)
     with attributes.out.open("w+b") as out:
         if spec["isManifest"]:
             out.write(client.manifest(str(descriptor.digest), descriptor).data)
@@ -39,7 +35,19 @@ def build(attributes: Attributes) -> None:
         refuse_references(attributes.out, str(image))
 
 
-def say(line: str) -> None:
+def client_for(image: RemoteImage, spec: Mapping[str, Any]) -> Puller:
+    """The client as `mirrors`, `tlsVerify` and `caFile` of a spec and the environment want it. Raises DockertoolsError."""
+    return puller(
+        image,
+        os.environ,
+        mirrors=spec["mirrors"],
+        tls_verify=spec["tlsVerify"],
+        default_ca_file=spec["caFile"],
+        say=_say,
+    )
+
+
+def _say(line: str) -> None:
     """Tell who waits for the build."""
     print(line, file=sys.stderr, flush=True)
 
