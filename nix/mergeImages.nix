@@ -91,7 +91,7 @@ let
       root = runBuilder {
         name = "merged-root";
         verb = "merged_root";
-        local = true;
+        near = true;
         spec = {
           inherit (args) allowOverride;
           places = map (part: part.rootDescriptions) parts;
