@@ -89,6 +89,7 @@ def cases(data: str, folder: Path, host: str) -> list[list[Case]]:
     def empty() -> None:
         forget()
         shutil.rmtree(folder / "data", ignore_errors=True)
+        os.sync()  # what the one before has written is none of the next one's work
 
     def case(name: str, command: list[str], before: object) -> Case:
         one = Case(name, command, {"HOME": str(home), "XDG_CACHE_HOME": "", "XDG_DATA_HOME": "", "XDG_RUNTIME_DIR": ""})

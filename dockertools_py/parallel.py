@@ -1,6 +1,7 @@
 """Several tasks at once, a process each: making headers is Python's work, which threads do not share.
 
-`parallel` runs many, `beside` one while its caller goes on. A fork costs a millisecond, and shares what was read already.
+`parallel` runs many, `beside` one while its caller goes on, and `shares` says how many threads each of many is worth. A fork
+costs a millisecond, and shares what was read already.
 Results come back as JSON through a pipe; whatever goes wrong in a child comes back too and is raised here.
 """
 
@@ -11,6 +12,7 @@ import signal
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import accumulate
 from typing import Any, BinaryIO
 
 from dockertools_py.errors import DockertoolsError
@@ -22,17 +24,26 @@ def parallel(tasks: Sequence[Task], weights: Sequence[int], workers: int) -> lis
     """The results of `tasks` (JSON values), in order. Heavy ones are dealt out first, each to the least loaded worker."""
     if workers <= 1 or len(tasks) <= 1:
         return [task() for task in tasks]
-    shares: list[list[int]] = [[] for _ in range(min(workers, len(tasks)))]
-    loads = [0] * len(shares)
+    dealt: list[list[int]] = [[] for _ in range(min(workers, len(tasks)))]
+    loads = [0] * len(dealt)
     for number in sorted(range(len(tasks)), key=lambda n: -weights[n]):
         lightest = loads.index(min(loads))
-        shares[lightest].append(number)
+        dealt[lightest].append(number)
         loads[lightest] += weights[number] + 1
-    running = dict(_start(tasks, share) for share in shares)
+    running = dict(_start(tasks, share) for share in dealt)
     try:
         return _collected(running, len(tasks))
     finally:
         _end(running)
+
+
+def shares(sizes: Sequence[int], cores: int) -> list[int]:
+    """How many threads each of several contents has, the largest first, of which a process each makes `cores` at once.
+
+    Each has its part of what is left then: the last one, beside which the other cores would be idle, has all of them.
+    """
+    left = list(accumulate(reversed(sizes)))[::-1]
+    return [max(1, round(cores * size / max(1, rest))) for size, rest in zip(sizes, left, strict=True)]
 
 
 @contextmanager

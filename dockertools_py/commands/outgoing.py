@@ -19,7 +19,7 @@ def outgoing(layer: Layer, how: Compression, blobs: Mapping[Digest, BlobSource])
     wanted = LAYER_OF_COMPRESSOR[how.compressor]
 
     def make(threads: int) -> Iterable[Buffer]:
-        chunks = layer_chunks(layer, how.zstd)
+        chunks = layer_chunks(layer, how.zstd, threads)
         return compress(chunks, how.compressor, level=how.level, workers=threads, zstd=how.zstd)
 
     stored, read = None, layer.source

@@ -4,8 +4,8 @@ gzip. A deflate stream is sequential, but it may be cut: each block of BLOCK_SIZ
 the WINDOW bytes before it as dictionary, and ends on a byte boundary (sync flush). Joined they are one valid deflate
 stream in one gzip member (RFC 1952), hardly larger than a sequential one. The cuts depend on the content's length, never
 on the number of workers, which only decides how many blocks are in the making at once. zlib lets other threads run
-while it works, so threads are enough. A block in which deflate finds nothing (it was compressed before) is stored as it is,
-whatever the level: to see that takes 1.5 ms, deflate would take 11.
+while it works, so threads are enough; a single worker is the caller's own one. A block in which deflate finds nothing (it was
+compressed before) is stored as it is, whatever the level: to see that takes 1.5 ms, deflate would take 11.
 
 zstd. Python 3.14 has it; before that a given `zstd` program does it, with as fixed parameters.
 """
@@ -14,12 +14,13 @@ import struct
 import subprocess
 import zlib
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import accumulate
-from typing import IO
+from collections.abc import Iterable, Iterator
+from typing import IO, TYPE_CHECKING
 
 from dockertools_py.errors import DockertoolsError
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 BLOCK_SIZE = 512 << 10
 WINDOW = 32 << 10
@@ -71,26 +72,35 @@ def gzip(chunks: Iterable[bytes | memoryview], *, level: int, workers: int) -> I
     """One gzip member. At most 2 blocks a worker are in memory."""
     yield GZIP_HEADER
     crc = size = 0
-    with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
-        pending: deque[Future[bytes]] = deque()
+
+    def blocks() -> Iterator[_Block]:
+        nonlocal crc, size
         window = bytearray()
         for block, is_last in _blocks(chunks):
             crc = zlib.crc32(block, crc)
             size += len(block)
-            pending.append(pool.submit(_deflate, block, window, level, is_last))
+            yield block, window, level, is_last
             window = block[-WINDOW:]
-            while len(pending) > 2 * workers or (is_last and pending):
-                yield pending.popleft().result()
+
+    yield from _deflated(blocks(), workers) if workers > 1 else (_deflate(*block) for block in blocks())
     yield struct.pack("<II", crc, size & 0xFFFFFFFF)
 
 
-def shares(sizes: Sequence[int], cores: int) -> list[int]:
-    """How many threads each of several contents has, the largest first, of which a process each makes `cores` at once.
+_Block = tuple[bytearray, bytearray, int, bool]
+"""A block, what is before it, the level, and whether it is the last one."""
 
-    Each has its part of what is left then: the last one, beside which the other cores would be idle, has all of them.
-    """
-    left = list(accumulate(reversed(sizes)))[::-1]
-    return [max(1, round(cores * size / max(1, rest))) for size, rest in zip(sizes, left, strict=True)]
+
+def _deflated(blocks: Iterable[_Block], workers: int) -> Iterator[bytes]:
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - 2 ms, and most builds compress nothing
+
+    with ThreadPoolExecutor(max_workers=workers) as pool:
+        pending: deque[Future[bytes]] = deque()
+        for block in blocks:
+            pending.append(pool.submit(_deflate, *block))
+            if len(pending) > 2 * workers:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
 
 
 def _deflate(block: bytearray, window: bytearray, level: int, is_last: bool) -> bytes:
@@ -168,6 +178,8 @@ def _zstd_program(
             "compressor zstd: this Python has no zstd of its own (3.14 has); "
             "give the program: `zstd` in Nix; by hand one on PATH, or --zstd"
         )
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - as above
+
     arguments = [program, f"-{level}", f"-T{max(1, workers)}", "--check", "--quiet", "--stdout", "-"]
     with (
         subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process,

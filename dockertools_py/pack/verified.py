@@ -15,10 +15,14 @@ CHUNKS_IN_HAND = 2
 
 
 class Hasher:
-    """Hashes chunks in a thread of its own, while the next ones are read: OpenSSL needs no Python for it."""
+    """Hashes chunks in a thread of its own, while the next ones are read: OpenSSL needs no Python for it.
 
-    def __init__(self, algorithm: str = "sha256") -> None:
+    With one of the `threads` alone it hashes at once, what is quicker where other processes have the other cores.
+    """
+
+    def __init__(self, algorithm: str = "sha256", threads: int = 2) -> None:
         self.size = 0
+        self._is_beside = threads > 1
         self._algorithm, self._hash = algorithm, hashlib.new(algorithm)
         self._waiting: SimpleQueue[Buffer | None] = SimpleQueue()
         self._free = Semaphore(CHUNKS_IN_HAND)
@@ -27,6 +31,9 @@ class Hasher:
     def update(self, chunk: Buffer) -> None:
         """Hash `chunk`, which must stay as it is for the next CHUNKS_IN_HAND calls."""
         self.size += len(chunk)
+        if not self._is_beside:
+            self._hash.update(chunk)
+            return
         if self._thread is None:
             self._thread = Thread(target=self._run, daemon=True)
             self._thread.start()
@@ -51,12 +58,12 @@ class Hasher:
             self._free.release()
 
 
-def verified(chunks: Iterable[Buffer], digest: Digest, size: int, what: str) -> Iterator[Buffer]:
+def verified(chunks: Iterable[Buffer], digest: Digest, size: int, what: str, threads: int = 2) -> Iterator[Buffer]:
     """`chunks` as they are; raises DockertoolsError at their end when size or digest differ, with `what` in front.
 
     More than `size` bytes are refused as soon as they come.
     """
-    hasher = Hasher(digest.algorithm)
+    hasher = Hasher(digest.algorithm, threads)
     try:
         for chunk in chunks:
             hasher.update(chunk)
@@ -78,9 +85,9 @@ def written(chunks: Iterable[Buffer], write: Callable[[Buffer], object]) -> Iter
         yield chunk
 
 
-def measure(chunks: Iterable[Buffer], algorithm: str = "sha256") -> tuple[Digest, int]:
+def measure(chunks: Iterable[Buffer], algorithm: str = "sha256", threads: int = 2) -> tuple[Digest, int]:
     """The digest and the size of `chunks`, which are used up."""
-    hasher = Hasher(algorithm)
+    hasher = Hasher(algorithm, threads)
     try:
         for chunk in chunks:
             hasher.update(chunk)

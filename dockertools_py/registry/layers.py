@@ -27,9 +27,9 @@ from dockertools_py.model.descriptor import Descriptor
 from dockertools_py.model.digest import Digest
 from dockertools_py.model.media_type import compressor_of
 from dockertools_py.model.platform import Platform
-from dockertools_py.pack.compression import shares
 from dockertools_py.pack.decompression import decompress
 from dockertools_py.pack.verified import Buffer, verified
+from dockertools_py.parallel import shares
 from dockertools_py.registry.cache import Cache
 from dockertools_py.registry.content import Content, FileRange
 from dockertools_py.registry.lock import resolve

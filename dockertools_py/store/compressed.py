@@ -9,9 +9,9 @@ from typing import Any
 
 from dockertools_py.model.digest import Digest
 from dockertools_py.model.media_type import LAYER_OF_COMPRESSOR, OCI_LAYER
-from dockertools_py.pack.compression import compress, shares
+from dockertools_py.pack.compression import compress
 from dockertools_py.pack.layer import BlobSource, Layer
-from dockertools_py.parallel import parallel
+from dockertools_py.parallel import parallel, shares
 from dockertools_py.store.produce import layer_chunks
 
 
@@ -58,7 +58,7 @@ def _compress(layer: Layer, folder: Path, how: Compression, workers: int) -> dic
     hasher, size = hashlib.sha256(), 0
     with file.open("xb") as out:
         for data in compress(
-            layer_chunks(layer, how.zstd), how.compressor, level=how.level, workers=workers, zstd=how.zstd
+            layer_chunks(layer, how.zstd, workers), how.compressor, level=how.level, workers=workers, zstd=how.zstd
         ):
             hasher.update(data)
             size += len(data)

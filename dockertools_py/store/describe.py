@@ -6,22 +6,24 @@ from typing import Any
 
 from dockertools_py.pack.layer import Layer, PathsSource, RootSource, created_by
 from dockertools_py.pack.verified import measure
-from dockertools_py.parallel import parallel
+from dockertools_py.parallel import parallel, shares
 from dockertools_py.store.produce import tar_chunks
 
 
-def describe(source: PathsSource | RootSource) -> Layer:
-    """The layer that a source makes."""
-    diff_id, size = measure(tar_chunks(source))
+def describe(source: PathsSource | RootSource, threads: int = 2) -> Layer:
+    """The layer that a source makes; with more than one of the `threads` it is hashed while it is read."""
+    diff_id, size = measure(tar_chunks(source, threads=threads), threads=threads)
     paths = source.paths if isinstance(source, PathsSource) else ()
     return Layer(diff_id, size, source, paths, created_by(source))
 
 
 def describe_all(sources: Sequence[PathsSource], weights: Sequence[int], workers: int) -> list[Layer]:
     """The layers of several sources, at most `workers` at once; `weights` are their sizes, more or less."""
-    described = parallel([partial(_describe_json, source) for source in sources], weights, workers)
-    return [Layer.from_json(value) for value in described]
+    heaviest = sorted(range(len(sources)), key=lambda number: -weights[number])
+    threads = dict(zip(heaviest, shares([weights[number] for number in heaviest], workers), strict=True))
+    tasks = [partial(_describe_json, source, threads[number]) for number, source in enumerate(sources)]
+    return [Layer.from_json(value) for value in parallel(tasks, weights, workers)]
 
 
-def _describe_json(source: PathsSource) -> dict[str, Any]:
-    return describe(source).to_json()
+def _describe_json(source: PathsSource, threads: int) -> dict[str, Any]:
+    return describe(source, threads).to_json()

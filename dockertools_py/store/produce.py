@@ -12,7 +12,7 @@ from dockertools_py.pack.layer import BlobSource, Layer, PathsSource, RootSource
 from dockertools_py.pack.merge import merge
 from dockertools_py.pack.tar import with_parents
 from dockertools_py.pack.verified import Buffer, verified
-from dockertools_py.store.tar_stream import tar_stream
+from dockertools_py.store.tar_stream import BUFFER_SIZE, CACHED_SIZE, tar_stream
 from dockertools_py.store.walk import EXECUTABLE, ROOT_MODES, STORE_MODES, link_tree, walk
 
 NOT_FOR_IMAGES = b"nix-support/"
@@ -40,18 +40,21 @@ def entries(source: PathsSource | RootSource) -> Iterator[Entry]:
             return with_parents((entry for entry in merged if not entry.name.startswith(NOT_FOR_IMAGES)), owner)
 
 
-def tar_chunks(source: Source, zstd: str | None = None) -> Iterator[Buffer]:
-    """The uncompressed tar of a source; a view is valid until two further ones were drawn."""
+def tar_chunks(source: Source, zstd: str | None = None, threads: int = 2) -> Iterator[Buffer]:
+    """The uncompressed tar of a source, in pieces for so many threads; a view is valid until two further ones were drawn."""
     if isinstance(source, BlobSource):
         return decompress(stored_chunks(source), compressor_of(source.media_type), source.file, zstd)
-    return tar_stream(entries(source))
+    return tar_stream(entries(source), BUFFER_SIZE if threads > 1 else CACHED_SIZE)
 
 
-def layer_chunks(layer: Layer, zstd: str | None = None) -> Iterator[Buffer]:
-    """The uncompressed tar of a layer, checked: raises DockertoolsError when it is not what was described."""
+def layer_chunks(layer: Layer, zstd: str | None = None, threads: int = 2) -> Iterator[Buffer]:
+    """The uncompressed tar of a layer, checked: raises DockertoolsError when it is not what was described.
+
+    With more than one of the `threads` it is hashed in another one than the caller's.
+    """
     paths = layer.source.paths if isinstance(layer.source, PathsSource) else layer.store_paths
     what = f"{layer.label()}: not the bytes that were described; changed since then: one of {shown(' '.join(paths))}"
-    return verified(tar_chunks(layer.source, zstd), layer.diff_id, layer.size, what)
+    return verified(tar_chunks(layer.source, zstd, threads), layer.diff_id, layer.size, what, threads)
 
 
 def stored_chunks(source: BlobSource) -> Iterator[Buffer]:

@@ -113,7 +113,10 @@ HEADER = "echo REF TYPE DIGEST STATUS SIZE UNPACKED;"
             "echo docker.io/library/app:1 t {} 'incomplete (2/3)' 1 KiB/1.9 MiB false",
             "it is not complete: incomplete (2/3) 1 KiB/1.9 MiB",
         ),
-        ("echo docker.io/library/app:1 t sha256:0 'complete (3/3)' 1 B/1 B true", "that name has another image, sha256:0"),
+        (
+            "echo docker.io/library/app:1 t sha256:0 'complete (3/3)' 1 B/1 B true",
+            "that name has another image, sha256:0",
+        ),
     ],
 )
 def test_what_ctr_says_of_an_image(script: Script, tmp_path: Path, row: str, problem: str | None) -> None:
@@ -133,8 +136,8 @@ def test_nonsense_of_ctr(script: Script, tmp_path: Path) -> None:
 def test_what_podman_says(script: Script, tmp_path: Path) -> None:
     made = wanted(image(layer(tmp_path, "a"), layer(tmp_path, "b")), "app:1")
     a = str(made.diff_ids[0])
-    assert Podman(script(f"echo '[{{\"Id\": \"{made.image_id.hex}\"}}]'")).lacks(A, made) is None
-    assert Podman(script("echo '[{\"Id\": \"5\"}]'")).lacks(A, made) == "that name has another image, 5"
+    assert Podman(script(f'echo \'[{{"Id": "{made.image_id.hex}"}}]\'')).lacks(A, made) is None
+    assert Podman(script('echo \'[{"Id": "5"}]\'')).lacks(A, made) == "that name has another image, 5"
     unknown = "echo '[]'; echo 'Error: inspecting object: app:1: image not known' >&2; exit 125"
     assert Podman(script(unknown)).lacks(A, made) == "there is no image of that name"
     odd: list[object] = [3, {"RootFS": []}, {"RootFS": {"Layers": 3}, "RepoTags": 3}]

@@ -20,7 +20,6 @@ from dockertools_py.pack.compression import (
     check_level,
     compress,
     gzip,
-    shares,
 )
 from tests.oracle.programs import need
 
@@ -167,23 +166,6 @@ def test_bytes_that_look_random_and_are_not_are_deflated(data: bytes, part: floa
 
 def test_small_contents_are_deflated_always() -> None:
     assert squeezed(RANDOM[:1000]) == as_the_docstring_says(RANDOM[:1000], 6)
-
-
-@pytest.mark.parametrize(
-    ("sizes", "cores", "threads"),
-    [
-        ([], 2, []),
-        ([5], 4, [4]),
-        ([0], 2, [1]),
-        ([100, 100, 100], 2, [1, 1, 2]),
-        ([100, 100, 100, 1], 2, [1, 1, 2, 2]),
-        ([90, 5, 5], 2, [2, 1, 2]),
-        ([10] * 10, 8, [1, 1, 1, 1, 1, 2, 2, 3, 4, 8]),
-        ([1] * 5, 1, [1] * 5),
-    ],
-)
-def test_every_core_has_something_to_do_to_the_end(sizes: list[int], cores: int, threads: list[int]) -> None:
-    assert shares(sizes, cores) == threads
 
 
 def test_an_error_of_the_input_is_passed_on() -> None:

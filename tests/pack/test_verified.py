@@ -60,3 +60,24 @@ def test_a_wrong_digest() -> None:
 
 def test_measure() -> None:
     assert measure([DATA[:3], memoryview(DATA)[3:]]) == (DIGEST, len(DATA))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_one_thread_or_two(threads: int) -> None:
+    data = [bytes([number]) * 70_000 for number in range(20)]
+    digest, size = measure(data, threads=threads)
+    assert (digest, size) == (Digest.of(b"".join(data)), 1_400_000)
+    assert b"".join(map(bytes, verified(data, digest, size, "blob", threads))) == b"".join(data)
+    with pytest.raises(DockertoolsError, match=r"^blob: sha256:.* was expected$"):
+        list(verified([*data[1:], data[0]], digest, size, "blob", threads))
+
+
+def test_with_one_thread_a_chunk_may_change_at_once() -> None:
+    buffer = bytearray(3)
+
+    def chunks() -> Iterator[memoryview]:
+        for piece in (b"abc", b"def", b"ghi"):
+            buffer[:] = piece
+            yield memoryview(buffer)
+
+    assert measure(chunks(), threads=1)[0] == Digest.of(b"abcdefghi")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dockertools_py.errors import DockertoolsError
-from dockertools_py.parallel import beside, parallel
+from dockertools_py.parallel import beside, parallel, shares
 from tests.oracle.children import no_child_is_left
 
 
@@ -106,3 +106,20 @@ def test_no_descriptor_is_left_open() -> None:
     with beside(signal.pause):
         pass
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize(
+    ("sizes", "cores", "threads"),
+    [
+        ([], 2, []),
+        ([5], 4, [4]),
+        ([0], 2, [1]),
+        ([100, 100, 100], 2, [1, 1, 2]),
+        ([100, 100, 100, 1], 2, [1, 1, 2, 2]),
+        ([90, 5, 5], 2, [2, 1, 2]),
+        ([10] * 10, 8, [1, 1, 1, 1, 1, 2, 2, 3, 4, 8]),
+        ([1] * 5, 1, [1] * 5),
+    ],
+)
+def test_every_core_has_something_to_do_to_the_end(sizes: list[int], cores: int, threads: list[int]) -> None:
+    assert shares(sizes, cores) == threads

@@ -10,7 +10,7 @@ import pytest
 
 from dockertools_py.errors import DockertoolsError
 from dockertools_py.model.entry import Entry, Kind
-from dockertools_py.store.tar_stream import BUFFER_SIZE, BUFFERS, tar_stream
+from dockertools_py.store.tar_stream import BUFFER_SIZE, BUFFERS, CACHED_SIZE, tar_stream
 from tests.oracle.layer_tar import Member, tar_of
 
 
@@ -19,15 +19,19 @@ def file_entry(folder: Path, name: str, data: bytes) -> Entry:
     return Entry(name.encode(), Kind.FILE, 0o444, size=len(data), path=os.fsencode(folder / name))
 
 
-@pytest.mark.parametrize(
-    "size",
-    [0, 1, 511, 512, 513]
-    + [BUFFER_SIZE + d for d in (-1537, -1536, -1025, -1024, -1023, -513, -512, -511, -1, 0, 1, 511, 512, 513)]
-    + [2 * BUFFER_SIZE, 3 * BUFFER_SIZE - 512, 3 * BUFFER_SIZE + 7],
-)
-def test_sizes_around_the_buffer(tmp_path: Path, size: int) -> None:
+def around(size: int) -> list[tuple[int, int]]:
+    """Sizes of files, and that of the buffer."""
+    near = [size + d for d in (-1537, -1536, -1025, -1024, -1023, -513, -512, -511, -1, 0, 1, 511, 512, 513)]
+    return [(file, size) for file in [0, 1, 511, 512, 513, *near, 2 * size, 3 * size - 512, 3 * size + 7]]
+
+
+@pytest.mark.parametrize(("size", "buffer_size"), around(BUFFER_SIZE) + around(CACHED_SIZE))
+def test_sizes_around_the_buffer(tmp_path: Path, size: int, buffer_size: int) -> None:
     contents = {"a": b"small", "b": os.urandom(1) * size, "c": b"after", "d": b""}
-    found = b"".join(map(bytes, tar_stream([file_entry(tmp_path, name, data) for name, data in contents.items()])))
+    entries = [file_entry(tmp_path, name, data) for name, data in contents.items()]
+    chunks = list(map(bytes, tar_stream(entries, buffer_size)))
+    found = b"".join(chunks)
+    assert max(map(len, chunks)) <= buffer_size
     assert found == tar_of([Member(name.encode(), b"0", 0o444, data) for name, data in contents.items()])
 
 
@@ -82,13 +86,16 @@ def test_a_link_in_the_place_of_a_file_is_not_followed(tmp_path: Path) -> None:
         list(tar_stream([entry]))
 
 
-def test_headers_that_are_larger_than_small_files(tmp_path: Path) -> None:
-    value = os.urandom(60_000)
-    entries = [
-        file_entry(tmp_path, f"f{number:02}", b"x")._replace(xattrs=(("user.x", value),)) for number in range(40)
-    ]
-    with tarfile.open(fileobj=io.BytesIO(b"".join(map(bytes, tar_stream(entries))))) as archive:
-        assert len(archive.getmembers()) == 40
+@pytest.mark.parametrize("buffer_size", [BUFFER_SIZE, CACHED_SIZE])
+@pytest.mark.parametrize("size", [60_000, CACHED_SIZE - 2_000, CACHED_SIZE, CACHED_SIZE + 512, BUFFER_SIZE])
+def test_headers_that_are_larger_than_small_files(tmp_path: Path, size: int, buffer_size: int) -> None:
+    xattrs = (("user.x", os.urandom(size)),)
+    files = [file_entry(tmp_path, f"f{number:02}", b"x" * number) for number in range(10)]
+    entries = [file._replace(xattrs=xattrs) for file in files]
+    entries.append(Entry(b"g", Kind.FILE, 0o444, size=3, data=b"abc", xattrs=xattrs))
+    with tarfile.open(fileobj=io.BytesIO(b"".join(map(bytes, tar_stream(entries, buffer_size))))) as archive:
+        found = [archive.extractfile(member) for member in archive.getmembers()]
+        assert [file and file.read() for file in found] == [*(b"x" * number for number in range(10)), b"abc"]
 
 
 def test_no_file_is_left_open(tmp_path: Path) -> None:
