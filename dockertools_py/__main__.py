@@ -1,6 +1,7 @@
 """The one dispatch: a verb and its arguments; a known error is one line and exit code 1, a bug shows its traceback."""
 
 import errno
+import gc
 import os
 import signal
 import sys
@@ -25,6 +26,8 @@ VERBS = {
     "stream": "write it to standard output",
     "validate": "recompute every digest and size of an archive or a layout",
 }
+GARBAGE = 50_000
+"""Objects after which Python looks for garbage in circles. A verb imports less than that, and none of it is garbage."""
 NIX_VERB = "derivation"
 """What nix/internal/runBuilder.nix calls; of no use by hand."""
 
@@ -111,15 +114,17 @@ def _where(error: OSError) -> str:
 
 
 def program() -> NoReturn:
-    """Run a verb and end. Transfers that nobody waits for any more may be in OpenSSL, which Python takes down at its end."""
+    """Run a verb and end at once: all that must be closed is closed by then.
+
+    To take itself down Python needs as long as for a small layer. Transfers that nobody waits for any more may also be in
+    OpenSSL, which would go with it.
+    """
+    gc.set_threshold(GARBAGE)
     code = main()
-    threads = sys.modules.get("threading")
-    if threads and threads.active_count() > 1:
-        for stream in (sys.stdout, sys.stderr):
-            if stream:
-                stream.flush()
-        os._exit(code)
-    sys.exit(code)
+    for stream in (sys.stdout, sys.stderr):
+        if stream:
+            stream.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":

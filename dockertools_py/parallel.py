@@ -7,9 +7,7 @@ Results come back as JSON through a pipe; whatever goes wrong in a child comes b
 
 import json
 import os
-import pickle
 import signal
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import accumulate
@@ -76,7 +74,7 @@ def _collected(running: dict[int, BinaryIO], count: int) -> list[Any]:
         if status or not answer:
             failures.append(RuntimeError(f"a worker ended with wait status {status}"))
         elif answer[:1] == b"!":
-            failures.append(pickle.loads(answer[1:]))  # our own child's exception
+            failures.append(_unpacked(answer[1:]))
         else:
             results.update((int(number), value) for number, value in json.loads(answer).items())
     if failures:
@@ -94,13 +92,29 @@ def _start(tasks: Sequence[Task], share: Sequence[int]) -> tuple[int, BinaryIO]:
         os.close(reading)
         try:
             answer = json.dumps({number: tasks[number]() for number in share}).encode()
-        except DockertoolsError as error:
-            answer = b"!" + pickle.dumps(error)
-        except OSError as error:
-            answer = b"!" + pickle.dumps(OSError(error.errno, error.strerror, error.filename))
-        except BaseException:  # a bug: the parent could not show where it is
-            answer = b"!" + pickle.dumps(RuntimeError(traceback.format_exc()))
+        except BaseException as error:
+            answer = b"!" + _packed(error)
         with os.fdopen(writing, "wb") as pipe:
             pipe.write(answer)
     finally:
         os._exit(0)
+
+
+def _packed(error: BaseException) -> bytes:
+    """An exception as its parent is to raise it."""
+    import pickle  # noqa: PLC0415 - 2 ms with the other, and most builds have no failure
+
+    if isinstance(error, OSError):
+        error = OSError(error.errno, error.strerror, error.filename)
+    elif not isinstance(error, DockertoolsError):  # a bug: the parent could not show where it is
+        import traceback  # noqa: PLC0415
+
+        error = RuntimeError("".join(traceback.format_exception(error)))
+    return pickle.dumps(error)
+
+
+def _unpacked(packed: bytes) -> BaseException:
+    import pickle  # noqa: PLC0415
+
+    error: BaseException = pickle.loads(packed)  # of our own child
+    return error

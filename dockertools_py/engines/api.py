@@ -2,8 +2,7 @@
 
 import http.client
 import socket
-import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -197,7 +196,7 @@ class _Connection(http.client.HTTPConnection):
     def __init__(self, endpoint: Endpoint) -> None:
         super().__init__(endpoint.host or "localhost", endpoint.port)
         self._endpoint = endpoint
-        self._ssh: subprocess.Popen[bytes] | None = None
+        self._hang_up: Callable[[], None] = lambda: None
 
     def connect(self) -> None:
         """Open the socket."""
@@ -216,18 +215,13 @@ class _Connection(http.client.HTTPConnection):
                 if self._endpoint.tls:
                     self.sock = _secured(self.sock, self._endpoint.host, self._endpoint.tls)
             case _:
-                self.sock, self._ssh = _dialled(self._endpoint)
+                self.sock, self._hang_up = _dialled(self._endpoint)
 
     def close(self) -> None:
         """Close it; a program that carried it ends with it."""
         super().close()
-        if self._ssh:
-            try:
-                self._ssh.wait(SSH_SECONDS)
-            except subprocess.TimeoutExpired:
-                self._ssh.kill()
-                self._ssh.wait()
-            self._ssh = None
+        self._hang_up()
+        self._hang_up = lambda: None
 
 
 def _secured(sock: socket.socket, host: str, tls: Tls) -> socket.socket:
@@ -241,14 +235,27 @@ def _secured(sock: socket.socket, host: str, tls: Tls) -> socket.socket:
     return context.wrap_socket(sock, server_hostname=host)
 
 
-def _dialled(endpoint: Endpoint) -> tuple[socket.socket, "subprocess.Popen[bytes]"]:
-    """As docker does it: its own program, on the other side of ssh, connects us with the daemon there."""
+def _dialled(endpoint: Endpoint) -> tuple[socket.socket, Callable[[], None]]:
+    """As docker does it: its own program, on the other side of ssh, connects us with the daemon there.
+
+    Gives what waits for ssh too, once the socket is closed.
+    """
+    import subprocess  # noqa: PLC0415 - as above
+
     ours, theirs = socket.socketpair()
     port = ["-p", str(endpoint.port)] if endpoint.port else []
     command = ["ssh", *port, "--", endpoint.host, "docker", "system", "dial-stdio"]
     with theirs:
         process = subprocess.Popen(command, stdin=theirs.fileno(), stdout=theirs.fileno())
-    return ours, process
+
+    def hang_up() -> None:
+        try:
+            process.wait(SSH_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    return ours, hang_up
 
 
 def _unreachable(endpoint: Endpoint, error: OSError) -> Unreachable:

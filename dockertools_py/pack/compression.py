@@ -11,7 +11,6 @@ zstd. Python 3.14 has it; before that a given `zstd` program does it, with as fi
 """
 
 import struct
-import subprocess
 import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -178,7 +177,8 @@ def _zstd_program(
             "compressor zstd: this Python has no zstd of its own (3.14 has); "
             "give the program: `zstd` in Nix; by hand one on PATH, or --zstd"
         )
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - as above
+    import subprocess  # noqa: PLC0415
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
 
     arguments = [program, f"-{level}", f"-T{max(1, workers)}", "--check", "--quiet", "--stdout", "-"]
     with (

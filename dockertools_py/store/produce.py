@@ -1,13 +1,11 @@
 """A source becomes bytes: the one place that knows how each kind is read."""
 
-import filecmp
 import os
 from collections.abc import Iterator
 
 from dockertools_py.errors import DockertoolsError, shown
 from dockertools_py.model.entry import Entry, Kind
 from dockertools_py.model.media_type import compressor_of
-from dockertools_py.pack.decompression import decompress
 from dockertools_py.pack.layer import BlobSource, Layer, PathsSource, RootSource, Source
 from dockertools_py.pack.merge import merge
 from dockertools_py.pack.tar import with_parents
@@ -43,6 +41,9 @@ def entries(source: PathsSource | RootSource) -> Iterator[Entry]:
 def tar_chunks(source: Source, zstd: str | None = None, threads: int = 2) -> Iterator[Buffer]:
     """The uncompressed tar of a source, in pieces for so many threads; a view is valid until two further ones were drawn."""
     if isinstance(source, BlobSource):
+        # Every compressor that there is: the layers of most images are made of store paths.
+        from dockertools_py.pack.decompression import decompress  # noqa: PLC0415
+
         return decompress(stored_chunks(source), compressor_of(source.media_type), source.file, zstd)
     return tar_stream(entries(source), BUFFER_SIZE if threads > 1 else CACHED_SIZE)
 
@@ -76,5 +77,7 @@ def same(first: Entry, second: Entry) -> bool:
         return True
     if not (os.path.isfile(first.path) and os.path.isfile(second.path)):
         return False
+    import filecmp  # noqa: PLC0415 - seldom needed
+
     modes = {bool(os.stat(entry.path).st_mode & EXECUTABLE) for entry in (first, second)}
     return len(modes) == 1 and filecmp.cmp(first.path, second.path, shallow=False)
