@@ -30,6 +30,26 @@ rec {
     compressor = "none";
   };
 
+  # As nixpkgs' streamLayeredImage: a small executable that tars each layer twice; a path a layer, and nothing at `/`.
+  twoPass = derivation {
+    name = "two-pass";
+    inherit (pkgs.bash) system;
+    builder = "${pkgs.bash}/bin/bash";
+    paths = (import ./data.nix { inherit ours; }).${data}.paths;
+    inherit (pkgs) bash;
+    inherit payload;
+    exportReferencesGraph = [ "bash" pkgs.bash "payload" payload ];
+    args = [ "-c" ''
+      paths=$paths
+      while read -r line; do [[ $line != /nix/store/* || " $paths " == *" $line "* ]] || paths+=" $line"; done < <(echo "$(<bash)"; echo "$(<payload)")
+      {
+        echo "#!$bash/bin/bash"
+        echo "exec ${pkgs.python3}/bin/python3 -I -S -B ${./twopass.py} two-pass:''${out:11:32} '$bash/bin/bash -c read -r line < $payload/etc/payload; echo \$line' $paths"
+      } > $out
+      ${pkgs.coreutils}/bin/chmod +x $out
+    '' ];
+  };
+
   # As nixpkgs' buildLayeredImage makes its archive: one derivation streams all layers into pigz, again after each change. The
   # streamer is ours, which is quicker than its own; pigz is the system's, see load.py.
   whole = derivation {

@@ -79,7 +79,7 @@ def cases(data: str, folder: Path) -> Iterator[tuple[list[Case], int]]:
     )
     make_image.run()
     stream = Case("stream", [*program(folder), "stream", str(folder / "image" / "out"), "-t", "bench:1"])
-    two_pass = Case("two-pass tarfile", [*PYTHON, str(HERE / "twopass.py"), "stream", *paths])
+    two_pass = Case("two-pass tarfile", [*PYTHON, str(HERE / "twopass.py"), "bench:1", "true", *paths])
     hashed = Case("tar | sha256sum", ["sh", "-c", f"{shell} | sha256sum"])
     floor = Case("floor", [*PYTHON, str(HERE / "floor.py"), cores, *paths])
     yield [describe, stream, two_pass, hashed, floor], 1

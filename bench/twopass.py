@@ -1,4 +1,7 @@
-"""The usual Nix streamer's way: tar every layer with `tarfile` to hash it, then tar it again into the archive on stdout."""
+"""The usual Nix streamer's way: tar every layer with `tarfile` to hash it, then tar it again into the archive on stdout.
+
+bench/twopass.py REFERENCE COMMAND PATH...
+"""
 
 import hashlib
 import io
@@ -37,23 +40,35 @@ def write_layer(path: str, sink: Counting) -> None:
             tar.add(file, arcname=str(file), recursive=False, filter=clean)
 
 
-paths, stream = sys.argv[2:], sys.argv[1] == "stream"
+def add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size = len(data)
+    archive.addfile(member, io.BytesIO(data))
+
+
+reference, command, *paths = sys.argv[1:]
 layers = []
 for path in paths:
     first = Counting()
     write_layer(path, first)
     layers.append((path, first))
-if stream:
-    with tarfile.open(fileobj=sys.stdout.buffer, mode="w|") as archive:
-        for path, layer in layers:
-            member = tarfile.TarInfo(f"{layer.hash.hexdigest()}/layer.tar")
-            member.size = layer.size
-            archive.addfile(member)  # its header; the content follows by hand
-            write_layer(path, Counting(archive.fileobj))  # type: ignore[arg-type]
-            archive.fileobj.write(bytes(-layer.size % 512))  # type: ignore[union-attr]
-        config = json.dumps(
-            {"rootfs": {"diff_ids": [f"sha256:{layer.hash.hexdigest()}" for _, layer in layers]}}
-        ).encode()
-        member = tarfile.TarInfo("config.json")
-        member.size = len(config)
-        archive.addfile(member, io.BytesIO(config))
+with tarfile.open(fileobj=sys.stdout.buffer, mode="w|") as archive:
+    names = []
+    for path, layer in layers:
+        member = tarfile.TarInfo(f"{layer.hash.hexdigest()}/layer.tar")
+        member.size = layer.size
+        archive.addfile(member)  # its header; the content follows by hand
+        write_layer(path, Counting(archive.fileobj))  # type: ignore[arg-type]
+        archive.fileobj.write(bytes(-layer.size % 512))  # type: ignore[union-attr]
+        archive.offset += layer.size - layer.size % -512
+        names.append(member.name)
+    diff_ids = [f"sha256:{layer.hash.hexdigest()}" for _, layer in layers]
+    config = {
+        "architecture": "amd64",
+        "os": "linux",
+        "config": {"Cmd": command.split(" ", 2)},
+        "rootfs": {"type": "layers", "diff_ids": diff_ids},
+    }
+    add(archive, "config.json", json.dumps(config).encode())
+    manifest = [{"Config": "config.json", "RepoTags": [reference], "Layers": names}]
+    add(archive, "manifest.json", json.dumps(manifest).encode())
