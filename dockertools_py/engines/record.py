@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
+from dockertools_py.errors import DockertoolsError
 from dockertools_py.model.digest import Digest
 
 MAX_NOTES = 1000
@@ -34,13 +35,30 @@ class Record:
         """Whether it was noted."""
         return self._folder is not None and (self._folder / manifest.hex).exists()
 
+    def newest(self) -> list[Digest]:
+        """All that are noted, that which was seen last first."""
+        found = []
+        for note in reversed(self._notes()):
+            with suppress(DockertoolsError):  # somebody else's file
+                found.append(Digest.parse(f"sha256:{note.name}"))
+        return found
+
     def add(self, manifest: Digest) -> None:
-        """Note it, as far as that can be done."""
-        if self._folder is None or self.has(manifest):
+        """Note it, or that it was seen again, as far as that can be done."""
+        if self._folder is None:
             return
         with suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True)
+            is_new = not self.has(manifest)
             (self._folder / manifest.hex).touch()
-            notes = sorted(os.scandir(self._folder), key=lambda note: note.stat().st_mtime)
-            for note in notes[:-MAX_NOTES]:
+            for note in self._notes()[:-MAX_NOTES] if is_new else ():
                 os.unlink(note)
+
+    def _notes(self) -> list["os.DirEntry[str]"]:
+        """From the oldest to the newest."""
+        if self._folder is None:
+            return []
+        try:
+            return sorted(os.scandir(self._folder), key=lambda note: note.stat().st_mtime_ns)
+        except OSError:
+            return []

@@ -202,7 +202,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _described(self, image_id: str, query: dict[str, str]) -> dict[str, Any]:
         state = self.server.state
-        value: dict[str, Any] = {"Id": image_id, "RootFS": {"Layers": state.images[image_id].diff_ids}}
+        names = [self._shown(name) for name, other in state.names.items() if other == image_id]
+        value: dict[str, Any] = {"Id": image_id, "RepoTags": names}
+        value["RootFS"] = {"Layers": state.images[image_id].diff_ids}
         if "manifests" in query and state.kind.by == "blob" and state.kind.api >= "1.48":
             value["Manifests"] = [{"ID": state.images[image_id].manifest, "Available": state.is_whole(image_id)}]
         return value

@@ -13,7 +13,7 @@ from random import Random
 import pytest
 
 from dockertools_py.engines.api import MAX_ANSWER, Api
-from dockertools_py.engines.docker import Docker
+from dockertools_py.engines.docker import ASKED_ANYWAY, Docker
 from dockertools_py.engines.endpoint import Endpoint
 from dockertools_py.engines.engine import Wanted
 from dockertools_py.engines.record import Record
@@ -226,8 +226,32 @@ def test_many_images_are_not_all_asked_for(daemon: tuple[State, Docker], tmp_pat
         load(docker, wanted(image(base, layer(tmp_path, f"top{number}")), f"{name}:{number}"))
     state.requests.clear()
     assert load(again(docker, tmp_path), wanted(image(base, layer(tmp_path, "new")), "app:new")).sent == {"new"}
-    # Its name; the list; maybe the store; the image of the same name; the upload; what came of it.
+    # Its name; the store; the list, or the image itself; the image of the same name; the upload; what came of it.
     assert len(state.requests) <= 7
+
+
+@pytest.mark.parametrize("kind", CONTAINERD)
+def test_of_images_that_were_loaded_once_the_last_is_asked_for_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    with fake_docker(tmp_path, kind) as (state, url):
+        base, record = layer(tmp_path, "base"), Record(tmp_path / "cache/loaded")
+        load(engine(url, tmp_path), wanted(image(base, layer(tmp_path, "1")), "app:1"))
+        for number in range(100):  # loaded elsewhere, or removed
+            record.add(Digest.of(bytes([number])))
+        two = wanted(image(base, layer(tmp_path, "2")), "app:2")
+        state.requests.clear()
+        assert load(engine(url, tmp_path), two).sent == {"base", "2"}, "it is smaller than 100 questions are dear"
+        assert ASKED_ANYWAY < len(state.requests) <= ASKED_ANYWAY + 7
+        three = wanted(image(base, layer(tmp_path, "3")), "app:3")
+        state.requests.clear()
+        assert load(engine(url, tmp_path), three).sent == {"3"}
+        assert len(state.requests) <= 7
+        monkeypatch.setattr("dockertools_py.engines.docker.WORTH_ASKING", 0)
+        for name in ("app:2", "app:3"):
+            state.remove(f"docker.io/library/{name}")
+        assert load(engine(url, tmp_path), wanted(image(base, layer(tmp_path, "4")), "app:4")).sent == {"4"}
+        assert only_whole(state)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -442,7 +466,7 @@ def test_something_else_listens(tmp_path: Path, said: bytes) -> None:
 def test_an_early_refusal_is_told_though_the_archive_was_not_read(tmp_path: Path) -> None:
     def talk(connection: socket.socket) -> None:
         file = connection.makefile("rb")
-        for status, data in ((404, b"{}"), (200, b"[]")):
+        for status, data in ((404, b"{}"), (200, b"{}"), (200, b"[]")):
             while file.readline() != b"\r\n":
                 pass
             connection.sendall(b"HTTP/1.1 %d x\r\nContent-Length: 2\r\n\r\n%b" % (status, data))
@@ -483,4 +507,8 @@ def test_records_are_few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         os.utime(tmp_path / "dockertools-py/loaded" / digest.hex, (number, number))
     assert [record.has(digest) for digest in digests] == [False] * 3 + [True] * 5
     assert not Record.from_environment({}).has(digests[7])
+    record.add(digests[4])
+    (tmp_path / "dockertools-py/loaded/README").touch()
+    assert record.newest() == [digests[4], digests[7], digests[6], digests[5], digests[3]]
+    assert Record(tmp_path / "absent").newest() == Record(None).newest() == []
     assert Record.from_environment({"HOME": "/absent"})._folder == Path("/absent/.cache/dockertools-py/loaded")

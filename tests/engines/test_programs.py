@@ -136,8 +136,20 @@ def test_nonsense_of_ctr(script: Script, tmp_path: Path) -> None:
 def test_what_podman_says(script: Script, tmp_path: Path) -> None:
     made = wanted(image(layer(tmp_path, "a"), layer(tmp_path, "b")), "app:1")
     a = str(made.diff_ids[0])
-    assert Podman(script(f'echo \'[{{"Id": "{made.image_id.hex}"}}]\'')).lacks(A, made) is None
-    assert Podman(script('echo \'[{"Id": "5"}]\'')).lacks(A, made) == "that name has another image, 5"
+    name = A.normalised()
+
+    def said(*images: tuple[str, list[str]]) -> tuple[str | None, str | None]:
+        output = json.dumps([{"Id": image_id, "RepoTags": names} for image_id, names in images])
+        podman = Podman(script(f"[ \"$*\" = 'image inspect {name} {made.image_id.hex}' ] && echo '{output}'"))
+        return podman.lacks(A, made), podman.elsewhere(made)
+
+    own, none = made.image_id.hex, "there is no image of that name"
+    assert said((own, [name, "localhost/other:1"])) == (None, own)
+    assert said((own, ["localhost/other:1"])) == (none, own)
+    assert said((own, [])) == (none, own)
+    assert said(("5", [name])) == ("that name has another image, 5", None)
+    assert said(("5", [name]), (own, ["localhost/other:1"])) == ("that name has another image, 5", own)
+    assert said() == (none, None)
     unknown = "echo '[]'; echo 'Error: inspecting object: app:1: image not known' >&2; exit 125"
     assert Podman(script(unknown)).lacks(A, made) == "there is no image of that name"
     odd: list[object] = [3, {"RootFS": []}, {"RootFS": {"Layers": 3}, "RepoTags": 3}]
