@@ -106,7 +106,7 @@ def _podman(environment: Mapping[str, str]) -> Engine:
         raise Unreachable("no program podman is on PATH, and no socket of Podman answers")
     from dockertools_py.engines.podman import Podman  # noqa: PLC0415 - nor what containerd needs, where Docker answers
 
-    return Podman()
+    return Podman(record=Record.from_environment(environment, "podman"))
 
 
 def _which(program: str) -> bool:

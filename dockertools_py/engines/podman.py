@@ -1,23 +1,30 @@
 """Podman by its program: it needs no daemon. It keeps layers by digest, and shows which images have which."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from dockertools_py.engines.engine import Engine, Held, Wanted, WriteArchive
 from dockertools_py.engines.programs import answer, ask, feed
+from dockertools_py.engines.record import Record
 from dockertools_py.errors import DockertoolsError, shown
 from dockertools_py.model.digest import Digest
 from dockertools_py.model.reference import Reference
 
+LIKELY = 2
+"""Images of those that were loaded last of which the layers are looked at together with the name: 4 ms each."""
+WORTH_SEARCHING = 10 << 20
+"""To list all images and to look at each of them takes some hundred milliseconds, in which so many bytes could be sent."""
+
 
 class Podman(Engine):
-    """`command` is the program, with options that every call gets."""
+    """`command` is the program, with options that every call gets; `record` has the ids of images that it had."""
 
-    def __init__(self, command: Sequence[str] = ("podman",)) -> None:
+    def __init__(self, command: Sequence[str] = ("podman",), record: Record | None = None) -> None:
         self._command = tuple(command)
-        self._is_elsewhere = False
-        """Whether the image was there under whatever name, when its own one was asked for: to ask again takes 40 ms."""
+        self._record = record or Record(None)
+        self._seen: list[Mapping[str, Any]] | None = None
+        """The image, and some that are like it, as they were when a name was asked for: each question takes 40 ms."""
 
     def title(self) -> str:
         """See Engine."""
@@ -25,34 +32,28 @@ class Podman(Engine):
 
     def lacks(self, reference: Reference, wanted: Wanted) -> str | None:
         """See Engine."""
-        name = reference.normalised()
-        found = {str(image.get("Id")): _texts(image.get("RepoTags")) for image in self._inspect(name, wanted.image_id.hex)}
-        self._is_elsewhere = wanted.image_id.hex in found
-        if name in found.get(wanted.image_id.hex, ()):
+        name, own = reference.normalised(), wanted.image_id.hex
+        likely = [] if self._seen is not None else [image_id.hex for image_id in self._record.newest()[:LIKELY]]
+        found = self._inspect(*dict.fromkeys([name, own, *likely]))
+        self._seen = found if self._seen is None else self._seen
+        named = {str(image.get("Id")) for image in found if name in _texts(image.get("RepoTags"))}
+        if own in named:
+            self._record.add(wanted.image_id)
             return None
-        for image_id in found:
-            if image_id != wanted.image_id.hex:
-                return f"that name has another image, {shown(image_id, 64)}"
-        return "there is no image of that name"
+        return f"that name has another image, {shown(named.pop(), 64)}" if named else "there is no image of that name"
 
     def elsewhere(self, wanted: Wanted) -> str | None:
         """See Engine."""
-        return wanted.image_id.hex if self._is_elsewhere else None
+        seen = self._seen if self._seen is not None else self._inspect(wanted.image_id.hex)
+        return wanted.image_id.hex if any(image.get("Id") == wanted.image_id.hex for image in seen) else None
 
     def held(self, wanted: Wanted) -> Held:
         """See Engine."""
+        likely = _layers_in(self._seen or (), wanted)
+        if likely and sum(layer.size for layer in wanted.layers if layer.diff_id not in likely) < WORTH_SEARCHING:
+            return Held(likely)
         ids = answer([*self._command, "images", "--all", "--quiet", "--no-trunc"]).split()
-        if not ids:
-            return Held()
-        layers = {str(layer.diff_id): layer.diff_id for layer in wanted.layers}
-        held: dict[Digest, str] = {}
-        for image in self._inspect(*dict.fromkeys(ids)):
-            root = image.get("RootFS")
-            name = next(iter(_texts(image.get("RepoTags"))), str(image.get("Id"))[:12])
-            for text in _texts(root.get("Layers")) if isinstance(root, dict) else ():
-                if text in layers:
-                    held.setdefault(layers[text], f"in {shown(name, 80)}")
-        return Held(held)
+        return Held(_layers_in(self._inspect(*dict.fromkeys(ids)), wanted) if ids else {})
 
     def send(self, write_archive: WriteArchive) -> None:
         """See Engine."""
@@ -88,3 +89,16 @@ class Podman(Engine):
 
 def _texts(value: object) -> list[str]:
     return [text for text in value if isinstance(text, str)] if isinstance(value, list) else []
+
+
+def _layers_in(images: Iterable[Mapping[str, Any]], wanted: Wanted) -> dict[Digest, str]:
+    """The layers of `wanted` that some images have, each with where."""
+    layers = {str(layer.diff_id): layer.diff_id for layer in wanted.layers}
+    held: dict[Digest, str] = {}
+    for image in images:
+        root = image.get("RootFS")
+        name = next(iter(_texts(image.get("RepoTags"))), str(image.get("Id"))[:12])
+        for text in _texts(root.get("Layers")) if isinstance(root, dict) else ():
+            if text in layers:
+                held.setdefault(layers[text], f"in {shown(name, 80)}")
+    return held

@@ -1,8 +1,9 @@
-"""Which manifests in engines are ours: with uncompressed layers, so that their blobs are known without asking.
+"""Which images were seen in engines, so that these can be asked for first.
 
 Docker with containerd's image store keeps each blob as it came and tells the diff_ids of an image, not the digests of its
 blobs; of an image that we sent they are equal. So each manifest that an engine was seen to have in full is noted here, by an
-empty file of that name. A lost note costs one load in full, and nothing else is ever done with it.
+empty file of that name. Podman, which tells everything and slowly, is asked for the images that it had last. A lost note
+costs one load in full, or some questions; nothing else is ever done with it.
 """
 
 import os
@@ -25,15 +26,15 @@ class Record:
         self._folder = folder
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """Below XDG_CACHE_HOME, which is ~/.cache if it is not set."""
+    def from_environment(cls, environment: Mapping[str, str], name: str = "loaded") -> Self:
+        """`name` below XDG_CACHE_HOME, which is ~/.cache if it is not set."""
         cache, home = environment.get("XDG_CACHE_HOME"), environment.get("HOME")
         folder = Path(cache) if cache else Path(home) / ".cache" if home else None
-        return cls(folder / "dockertools-py/loaded" if folder else None)
+        return cls(folder / "dockertools-py" / name if folder else None)
 
-    def has(self, manifest: Digest) -> bool:
+    def has(self, digest: Digest) -> bool:
         """Whether it was noted."""
-        return self._folder is not None and (self._folder / manifest.hex).exists()
+        return self._folder is not None and (self._folder / digest.hex).exists()
 
     def newest(self) -> list[Digest]:
         """All that are noted, that which was seen last first."""
@@ -43,14 +44,14 @@ class Record:
                 found.append(Digest.parse(f"sha256:{note.name}"))
         return found
 
-    def add(self, manifest: Digest) -> None:
+    def add(self, digest: Digest) -> None:
         """Note it, or that it was seen again, as far as that can be done."""
         if self._folder is None:
             return
         with suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True)
-            is_new = not self.has(manifest)
-            (self._folder / manifest.hex).touch()
+            is_new = not self.has(digest)
+            (self._folder / digest.hex).touch()
             for note in self._notes()[:-MAX_NOTES] if is_new else ():
                 os.unlink(note)
 

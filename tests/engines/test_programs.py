@@ -3,16 +3,18 @@
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from dockertools_py.engines.containerd import Containerd
 from dockertools_py.engines.engine import Refused, Write
-from dockertools_py.engines.podman import Podman
+from dockertools_py.engines.podman import WORTH_SEARCHING, Podman
 from dockertools_py.engines.programs import answer, ask, feed
+from dockertools_py.engines.record import Record
 from dockertools_py.errors import DockertoolsError
 from dockertools_py.model.digest import Digest
 from dockertools_py.model.reference import Reference
@@ -162,6 +164,35 @@ def test_what_podman_says(script: Script, tmp_path: Path) -> None:
             Podman(script(text)).lacks(A, made)
     with pytest.raises(DockertoolsError, match="no list of images came"):
         Podman(script("echo '{}'")).lacks(A, made)
+
+
+def test_podman_is_asked_for_the_images_that_it_had_last(script: Script, tmp_path: Path) -> None:
+    base, record = layer(tmp_path, "base"), Record(tmp_path / "cache")
+    made = wanted(image(base, layer(tmp_path, "new")), "app:2")
+    ids = [Digest.of(bytes([number])) for number in range(4)]
+    for number, image_id in enumerate(ids):
+        record.add(image_id)
+        os.utime(tmp_path / "cache" / image_id.hex, (number, number))
+    layers = {"RootFS": {"Layers": [str(base.diff_id)]}, "RepoTags": ["localhost/app:1"]}
+    calls = tmp_path / "calls"
+
+    def asked(size_of_the_rest: int, *known: Digest) -> tuple[Mapping[Digest, str], list[str]]:
+        """What is held, and all that was asked."""
+        calls.write_text("")
+        answers = "".join(f"*{one.hex}*) echo '{json.dumps([{'Id': one.hex, **layers}])}';;\n" for one in known)
+        program = f'echo $* >> {calls}\ncase "$*" in images*) echo 9;;\n{answers}*) echo "[]";;\nesac'
+        podman = Podman(script(program), record)
+        whole = [replace(one, size=size_of_the_rest) if one is not made.layers[0] else one for one in made.layers]
+        assert podman.lacks(A, made) == "there is no image of that name"
+        assert podman.elsewhere(made) is None
+        return podman.held(replace(made, layers=tuple(whole))).layers, calls.read_text().splitlines()
+
+    first = f"image inspect {A.normalised()} {made.image_id.hex} {ids[3].hex} {ids[2].hex}"
+    every = ["images --all --quiet --no-trunc", "image inspect 9"]
+    assert asked(1000, ids[3]) == ({base.diff_id: "in localhost/app:1"}, [first])
+    assert asked(1000, ids[2]) == ({base.diff_id: "in localhost/app:1"}, [first])
+    assert asked(WORTH_SEARCHING, ids[3]) == ({}, [first, *every]), "so much may be somewhere else"
+    assert asked(1000, ids[1]) == ({}, [first, *every])
 
 
 def test_nothing_is_left_open(script: Script) -> None:
