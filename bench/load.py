@@ -24,9 +24,7 @@ from pathlib import Path
 from verbs import CHECKOUT, nix
 
 # As ./dev has it: whoever asks a cache first that cannot be reached measures nothing else.
-os.environ.setdefault(
-    "NIX_CONFIG", "sandbox = true\nsandbox-fallback = false\nsubstituters =\nbuild-users-group = nixbld\n"
-)
+os.environ.setdefault("NIX_CONFIG", "sandbox = true\nsandbox-fallback = false\nsubstituters =\nbuild-users-group = nixbld\n")
 os.environ.setdefault("NIX_PATH", "")
 
 PODMAN = """

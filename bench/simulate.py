@@ -115,9 +115,7 @@ class State:
     """The layers of each repository's tag."""
 
 
-def applications(
-    closures: Mapping[str, ReferencesGraph], farm: Farm, prices: Prices, dice: random.Random
-) -> list[Application]:
+def applications(closures: Mapping[str, ReferencesGraph], farm: Farm, prices: Prices, dice: random.Random) -> list[Application]:
     """Each stands on one of the closures, with a store path of its own on top that refers to its root."""
     made = []
     for number in range(farm.applications):
@@ -179,9 +177,7 @@ def build(state: State, way: str, application: Application, versions: Versions, 
     sizes = {path: node.nar_size for path, node in application.graph.paths.items()}
     for index, (_, numbers) in enumerate(application.groups):
         group = [application.layers[number] for number in numbers]
-        contents = [
-            (tuple(versions.of(application, p) for p in paths), sum(sizes[p] for p in paths)) for paths in group
-        ]
+        contents = [(tuple(versions.of(application, p) for p in paths), sum(sizes[p] for p in paths)) for paths in group]
         if way == "layers":
             total = sum(size for _, size in contents)
             _derive(state, ("layers", *roots[: index + 1]), prices.description, prices)

@@ -37,9 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     verb = arguments[0] if arguments else "--help"
     signal.signal(signal.SIGTERM, _interrupted)
-    if (
-        signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    ):  # a shell has programs in the background overlook it
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell has programs in the background overlook it
         signal.signal(signal.SIGINT, _interrupted)
     if sys.stderr is None:  # closed; what takes its number must be nothing of ours
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115

@@ -139,7 +139,9 @@ def _to_path(options: argparse.Namespace, source: Source, transfers: Transfers) 
         raise DockertoolsError(f"{shown(output)} is there already; name a new one, or remove it")
     references = tuple(map(Reference.parse, options.tag)) or parse_all(source.names)
     with folder_beside(output) as folder:
-        tasks = [partial(_fetch, blob, source.contents[blob.digest], folder, transfers) for blob in source.graph.blobs]
+        tasks = [
+            partial(_fetch, blob, source.contents[blob.digest], folder, transfers) for blob in source.graph.blobs
+        ]
         manifests = [(manifest.descriptor, manifest.data) for manifest in source.graph.manifests]
         whole = graph_bundle(manifests, together(tasks), references)
         if is_archive:

@@ -120,9 +120,7 @@ class Push:
         return Shipment(found.graph, found.contents)
 
     def _described(self, folder: Path, targets: Sequence[Target], form: Form) -> Shipment:
-        image, blobs = (
-            read_lazy(folder) if is_lazy(folder) else (read_image(folder), _stored_blobs(self._options.blobs))
-        )
+        image, blobs = read_lazy(folder) if is_lazy(folder) else (read_image(folder), _stored_blobs(self._options.blobs))
         return self._image(image, blobs, targets, form)
 
     def _image(

@@ -38,9 +38,7 @@ def _realise(paths: list[str], root: Path) -> None:
     if not program:
         raise DockertoolsError(f"{_listed(paths)}: not here, and there is no {PROGRAM} in PATH that could fetch it")
     command = [program, "--realise", *paths, "--add-root", str(root), "--indirect"]
-    done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False
-    )
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False)
     if done.returncode:
         (*_, why) = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
         raise DockertoolsError(

@@ -36,8 +36,6 @@ def build(attributes: Attributes) -> None:
             folder = out / str(len(children))
             folder.mkdir()
             children.append((platform, folder))
-        write_lazy(
-            folder, image, {layer.diff_id: blobs[layer.diff_id] for layer in image.layers if layer.diff_id in blobs}
-        )
+        write_lazy(folder, image, {layer.diff_id: blobs[layer.diff_id] for layer in image.layers if layer.diff_id in blobs})
     if children:
         write_index(out, children, annotations)

@@ -108,9 +108,7 @@ def _existing(draft: Draft, permission: Permission, owner: Owner) -> tuple[bytes
         node = draft.tree.get(name)
         assert node is not None
     if node is None:
-        way_out = (
-            "write it as `glob`" if _SPECIAL.search(permission.path) else 'mend the path, or write create = "directory"'
-        )
+        way_out = "write it as `glob`" if _SPECIAL.search(permission.path) else 'mend the path, or write create = "directory"'
         raise DockertoolsError(f"is not there: {way_out}")
     if permission.creates and not node.is_directory():
         raise DockertoolsError('is there, but no directory: leave out create = "directory"')

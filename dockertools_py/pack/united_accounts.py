@@ -24,10 +24,7 @@ NAMED = 10
 _IDS = {PASSWD: slice(2, 4), GROUP: slice(2, 3), SHADOW: slice(0), GSHADOW: slice(0)}
 _MEMBERS = {GROUP: (3,), GSHADOW: (2, 3)}
 """Fields that are lists of users."""
-_FIELDS = {
-    PASSWD: ("name", "password", "uid", "gid", "description", "home", "shell"),
-    GROUP: ("name", "password", "gid"),
-}
+_FIELDS = {PASSWD: ("name", "password", "uid", "gid", "description", "home", "shell"), GROUP: ("name", "password", "gid")}
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,9 +120,7 @@ def origin(url: str) -> tuple[str, str, int]:
 def joined(url: str, target: str) -> str:
     """Where a Location in an answer of `url` leads to. Raises DockertoolsError when that is nowhere."""
     if len(target) > MAX_LOCATION:
-        raise DockertoolsError(
-            f"{origin(url)[1]}: leads to an address of {len(target)} bytes, more than {MAX_LOCATION}"
-        )
+        raise DockertoolsError(f"{origin(url)[1]}: leads to an address of {len(target)} bytes, more than {MAX_LOCATION}")
     try:
         following = urljoin(url, target)
         origin(following)

@@ -116,9 +116,7 @@ def write_lazy(folder: Path, image: Image, blobs: Mapping[Digest, BlobSource]) -
     image_json = canonical_json.encode(image.to_json())
     parts = {"image": image_json, "config": image.config.to_bytes(), "blobs": _encode_blobs(blobs)}
     # Nix looks for the letters of hashes, and finds none in base64. Before 2.14 it cannot be told not to look.
-    _write(
-        folder / _LAZY, canonical_json.encode({name: base64.b64encode(data).decode() for name, data in parts.items()})
-    )
+    _write(folder / _LAZY, canonical_json.encode({name: base64.b64encode(data).decode() for name, data in parts.items()}))
 
 
 def read_lazy(folder: Path) -> tuple[Image, dict[Digest, BlobSource]]:

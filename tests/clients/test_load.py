@@ -206,7 +206,9 @@ def test_a_store_that_hides_its_holes_is_mended(loading: Loader, versions: Versi
     check_whole(loading.engine, event["references"][0], tmp_path)
 
 
-@pytest.mark.parametrize(("engine", "how"), cases(without=KUBERNETES), indirect=True)
+@pytest.mark.parametrize(
+    ("engine", "how"), cases(without=KUBERNETES), indirect=True
+)
 def test_run(loading: Loader, versions: Versions) -> None:
     busybox = versions.busybox()
     image = versions.image(busybox, versions.layer({"text": b"text\n"}))

@@ -180,10 +180,7 @@ def test_an_output_that_is_a_link_into_the_store(tmp_path: Path, image: Path) ->
 
 @pytest.mark.parametrize("verb", ["archive", "layout"])
 def test_an_output_in_a_folder_that_is_not_there(tmp_path: Path, image: Path, verb: str) -> None:
-    assert (
-        failure(verb, image, "-o", tmp_path / "absent/out")
-        == f"{tmp_path}/absent/out: {tmp_path}/absent is no directory"
-    )
+    assert failure(verb, image, "-o", tmp_path / "absent/out") == f"{tmp_path}/absent/out: {tmp_path}/absent is no directory"
 
 
 def test_a_terminal_is_no_place_for_an_archive(image: Path) -> None:

@@ -158,9 +158,7 @@ def test_run_loads_and_becomes_the_engines_program(daemon: tuple[State, str], im
     words = [docker, "run", "--rm", "--interactive", "one:1", "--version", "-t", "x", "--to"]
     assert (done.returncode, done.stdout.splitlines()) == (0, words)
     assert "2 of 2 layers sent" in done.stderr
-    done = dockertools(
-        "run", "--default-tag", "one:1", image, "ls", "--", "-p", "8080:80", "-t", stdin=subprocess.DEVNULL
-    )
+    done = dockertools("run", "--default-tag", "one:1", image, "ls", "--", "-p", "8080:80", "-t", stdin=subprocess.DEVNULL)
     words = [docker, "run", "--rm", "--interactive", "-p", "8080:80", "-t", "one:1", "ls"]
     assert (done.returncode, done.stdout.splitlines(), done.stderr) == (0, words, "")
     done = dockertools("run", "-t", "one:1", image, "git", "log", "--", "file", "--", stdin=subprocess.DEVNULL)

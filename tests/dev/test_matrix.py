@@ -63,10 +63,7 @@ def test_nothing_tried_is_no_success(capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_words_choose(capsys: pytest.CaptureFixture[str]) -> None:
-    assert told(capsys, [*lane("make", "test"), Step("sid", "else", bad)], "test")[:2] == (
-        0,
-        "matrix: 2 passed, 0 failed",
-    )
+    assert told(capsys, [*lane("make", "test"), Step("sid", "else", bad)], "test")[:2] == (0, "matrix: 2 passed, 0 failed")
 
 
 def test_an_unforeseen_error_ends_no_other_step(capsys: pytest.CaptureFixture[str]) -> None:

@@ -86,9 +86,7 @@ def test_the_environment_counts_before_the_config(tmp_path: Path) -> None:
 
 def test_contexts_that_are_odd(tmp_path: Path) -> None:
     home = {"HOME": str(tmp_path)}
-    with pytest.raises(
-        DockertoolsError, match=r"docker context gone: there is none of that name \(.*`docker context ls`"
-    ):
+    with pytest.raises(DockertoolsError, match=r"docker context gone: there is none of that name \(.*`docker context ls`"):
         of_context("gone", home)
     for number, docker in enumerate((None, [], {}, {"Host": 7})):
         context(tmp_path, f"odd{number}", docker)
@@ -157,7 +155,9 @@ def test_tls_by_environment(tls_server: int, certificates: Path) -> None:
     assert status(from_environment(environment)[0]) == 200
 
 
-def test_tls_of_an_address_on_the_command_line(tls_server: int, certificates: Path, tmp_path: Path) -> None:
+def test_tls_of_an_address_on_the_command_line(
+    tls_server: int, certificates: Path, tmp_path: Path
+) -> None:
     environment = {"DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": str(certificates), "HOME": str(tmp_path)}
     (engine,) = choose(Choice(f"tcp://127.0.0.1:{tls_server}"), environment)
     assert isinstance(engine, Docker)
@@ -238,13 +238,7 @@ def test_the_first_engine_that_is_there(programs: Path, tmp_path: Path) -> None:
     home = {"HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path)}
     with pytest.raises(DockertoolsError, match="no container engine found") as caught:
         choose(Choice(), home)
-    for looked_for in (
-        "absent.sock: No such file or directory",
-        "docker.sock",
-        "podman",
-        "containerd.sock",
-        "k3s.sock",
-    ):
+    for looked_for in ("absent.sock: No such file or directory", "docker.sock", "podman", "containerd.sock", "k3s.sock"):
         assert looked_for in str(caught.value)
     assert str(caught.value).endswith(f"start one, or name it: --to {FORMS}")
 
@@ -279,12 +273,7 @@ def test_engines_by_name(programs: Path, tmp_path: Path) -> None:
     with fake_docker(tmp_path, "docker-26") as (_, url):
         context(tmp_path, "mine", {"Host": url})
         (docker,) = choose(Choice("docker:mine"), home)
-        assert docker.run_command(Reference("a", "1"), [], [], terminal=False)[:4] == [
-            "docker",
-            "--context",
-            "mine",
-            "run",
-        ]
+        assert docker.run_command(Reference("a", "1"), [], [], terminal=False)[:4] == ["docker", "--context", "mine", "run"]
         (docker,) = choose(Choice(url), home)
         assert isinstance(docker, Docker)
         assert isinstance(choose(Choice("docker"), home | {"DOCKER_HOST": url})[0], Docker)

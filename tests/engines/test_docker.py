@@ -310,18 +310,10 @@ Message = Callable[[], tuple[int, bytes]]
 @pytest.mark.parametrize(
     ("status", "data", "words"),
     [
-        (
-            200,
-            b'{"errorDetail":{"message":"no space"},"error":"no space left on device"}\r\n',
-            "no space left on device",
-        ),
+        (200, b'{"errorDetail":{"message":"no space"},"error":"no space left on device"}\r\n', "no space left on device"),
         (200, b'{"stream":"Loaded image: app:1\\n"}\n{"error":"and then this"}\n', "and then this"),
         (200, b'{"status":"Error unpacking image app:1: gone"}\n', "Error unpacking image app:1: gone"),
-        (
-            200,
-            b"<html>a proxy of some kind</html>",
-            "its answer is no list of messages: <html>a proxy of some kind</html>",
-        ),
+        (200, b"<html>a proxy of some kind</html>", "its answer is no list of messages: <html>a proxy of some kind</html>"),
         (200, b"[1]\n", "its answer is no list of messages: [1]"),
         (500, b'{"message":"cannot do\\nthat"}', "cannot do\\nthat"),
         (500, b"oops", "oops"),
@@ -346,11 +338,7 @@ ODD: dict[str, tuple[str, Message, str]] = {
     "an error": ("GET /images/json", lambda: (500, b'{"message":"bad db"}'), "its list of images: bad db"),
     "half a name": ("GET /images/docker.io/library/app:1/json", lambda: (200, b'{"Id": "sha2'), "not JSON"),
     "a list": ("GET /images/docker.io/library/app:1/json", lambda: (200, b"[]"), "a JSON object was expected"),
-    "too much": (
-        "GET /images/json",
-        lambda: (200, b" " * (MAX_ANSWER + 1)),
-        f"an answer of more than {MAX_ANSWER} bytes",
-    ),
+    "too much": ("GET /images/json", lambda: (200, b" " * (MAX_ANSWER + 1)), f"an answer of more than {MAX_ANSWER} bytes"),
 }
 
 

@@ -115,10 +115,7 @@ HEADER = "echo REF TYPE DIGEST STATUS SIZE UNPACKED;"
             "echo docker.io/library/app:1 t {} 'incomplete (2/3)' 1 KiB/1.9 MiB false",
             "it is not complete: incomplete (2/3) 1 KiB/1.9 MiB",
         ),
-        (
-            "echo docker.io/library/app:1 t sha256:0 'complete (3/3)' 1 B/1 B true",
-            "that name has another image, sha256:0",
-        ),
+        ("echo docker.io/library/app:1 t sha256:0 'complete (3/3)' 1 B/1 B true", "that name has another image, sha256:0"),
     ],
 )
 def test_what_ctr_says_of_an_image(script: Script, tmp_path: Path, row: str, problem: str | None) -> None:

@@ -80,18 +80,7 @@ def passed(report: str) -> str:
 
 def tree_steps(tree: Tree, *, demo: bool, debs: Path | None) -> Iterator[Step]:
     """What is tried in a tree. `debs`: the packages to make the set of, where the suite's own are not known to it."""
-    command = [
-        "python3",
-        "-m",
-        "pytest",
-        "-q",
-        "--tb=short",
-        "-n",
-        "2",
-        "--dist",
-        "loadgroup",
-        "--basetemp=/tmp/pytest",
-    ]
+    command = ["python3", "-m", "pytest", "-q", "--tb=short", "-n", "2", "--dist", "loadgroup", "--basetemp=/tmp/pytest"]
 
     def pytest(*files: str) -> str:
         try:

@@ -65,9 +65,7 @@ class Tree:
 
     def enter(self, command: Sequence[str], **environment: str) -> str:
         """What a command in the checkout prints. Raises Failed."""
-        inside = [
-            f"{name}={value}" for name, value in {"NIX_CONFIG": NIX_CONFIG, "NIX_PATH": "", **environment}.items()
-        ]
+        inside = [f"{name}={value}" for name, value in {"NIX_CONFIG": NIX_CONFIG, "NIX_PATH": "", **environment}.items()]
         change = ["env", f"--chdir=/{INSIDE}", *inside]
         return run([str(ENTER), str(self.root), *change, *command])
 
@@ -78,14 +76,7 @@ class Tree:
         # wget itself waits longer before each further try, of a mirror that answers with an error too.
         busy = "retry_on_http_error = 429,500,502,503,504"
         patience.write_text(f"timeout = 60\ntries = 5\nretry_connrefused = on\n{busy}\n")
-        command = [
-            "debootstrap",
-            "--variant=minbase",
-            "--include=ca-certificates",
-            self.suite,
-            str(self.root),
-            self.mirror,
-        ]
+        command = ["debootstrap", "--variant=minbase", "--include=ca-certificates", self.suite, str(self.root), self.mirror]
         for attempt in range(1, ATTEMPTS + 1):
             shutil.rmtree(self.root, ignore_errors=True)
             try:
@@ -130,16 +121,7 @@ class Tree:
         for old in to.iterdir():
             if old.name != ".cache":
                 shutil.rmtree(old) if old.is_dir() else old.unlink()
-        listed = [
-            "git",
-            "-c",
-            "safe.directory=*",
-            "ls-files",
-            "--cached",
-            "--others",
-            "--exclude-standard",
-            "--deduplicate",
-        ]
+        listed = ["git", "-c", "safe.directory=*", "ls-files", "--cached", "--others", "--exclude-standard", "--deduplicate"]
         for name in run(listed).splitlines():
             if (CHECKOUT / name).is_file():
                 (to / name).parent.mkdir(parents=True, exist_ok=True)

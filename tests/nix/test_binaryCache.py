@@ -34,9 +34,7 @@ class Cache:
     def held(self) -> set[str]:
         """The names of the store paths in it."""
         infos = [path.read_text() for path in self.folder.glob("*.narinfo")]
-        return {
-            line.partition("-")[2] for info in infos for line in info.splitlines() if line.startswith("StorePath: ")
-        }
+        return {line.partition("-")[2] for info in infos for line in info.splitlines() if line.startswith("StorePath: ")}
 
     def size(self) -> int:
         """Bytes of all in it."""
@@ -129,9 +127,7 @@ def test_what_a_cache_costs(nix: Nix, cache: Cache, image_salt: str) -> None:
     changed = derivation(nix, image_salt, 'image { last = "3"; }')
     nix.run("nix-store", "--realise", changed)
     outputs = nix.run("nix-store", "-qR", "--include-outputs", changed).stdout.split()
-    parts = [
-        path for path in outputs if not path.endswith(".drv") and "docker-image" not in path and Path(path).exists()
-    ]
+    parts = [path for path in outputs if not path.endswith(".drv") and "docker-image" not in path and Path(path).exists()]
     nix.run(*NIX_COMMAND, "copy", "--to", f"file://{cache.folder}", "--no-check-sigs", *parts)
     assert len(list(cache.folder.glob("*.narinfo"))) - len(held) <= len(NEW)
     (archive,) = nix.run("nix-store", "-q", "--outputs", changed).stdout.split()

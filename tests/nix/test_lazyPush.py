@@ -55,9 +55,7 @@ class Machine:
         """Run a program there."""
         settings = f"substituters = {self.cache}\ntrusted-public-keys = {self.key}\n"
         environment = os.environ | {"HOME": str(self.folder), "NIX_CONFIG": f"{os.environ['NIX_CONFIG']}\n{settings}"}
-        return self.nix.run(
-            "unshare", "--mount", "sh", "-ec", ENTER, str(self.folder), *command, check=check, env=environment
-        )
+        return self.nix.run("unshare", "--mount", "sh", "-ec", ENTER, str(self.folder), *command, check=check, env=environment)
 
     def build(self, expression: str) -> str:
         """The output of an expression, evaluated and realised there."""
@@ -165,7 +163,7 @@ def test_a_new_registry_gets_the_blobs_of_the_cache(nix: Nix, farm: Farm, machin
 
 
 def test_uncompressed_layers_are_made_of_store_paths(nix: Nix, farm: Farm, machine: Machine) -> None:
-    plain = f'(let {farm.prelude} in image "2").override {{ compressor = "none"; }}'
+    plain = f"(let {farm.prelude} in image \"2\").override {{ compressor = \"none\"; }}"
     built = nix.build_all(f"with {plain}; [ lazyPush lazyPush.layers ]")
     nix.run(*NIX_COMMAND, "copy", "--to", farm.filled, *map(str, built))
     script = machine.build(f"({plain}).lazyPush")

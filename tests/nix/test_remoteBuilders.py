@@ -139,7 +139,7 @@ def test_what_is_sent(nix: Nix, farm: Farm, salt: str) -> None:
 def test_where_nothing_may_be_built_here_all_is_built_there(nix: Nix, farm: Farm, salt: str) -> None:
     """`preferLocalBuild` is a wish: without a job to spare here, the other machine does that too."""
     farm.start("far")
-    (description,) = derivations(nix, salt, '(plain.override { contents = root "r1"; }).description')
+    (description,) = derivations(nix, salt, "(plain.override { contents = root \"r1\"; }).description")
     done = farm.realise([description], "far")
     assert done.returncode == 0, done.stderr
     assert "image" in farm.built("far")

@@ -309,12 +309,7 @@ def test_tars_are_below_too(built: Outputs) -> None:
     assert image.read("seen") == b"-rwx--S--- 3:4\n0 0:0\nclosed\nbase\nearlier\n/.scripts\n/.scripts1\n/.scripts2\n"
     assert told(image, "etc/of-tar")[1:] == (0, 4)
     assert image.read("etc/closed") == b"closed\nmore\n" and told(image, "etc/closed") == (0, 0, 0)
-    assert {name for name in image.tree if ".scripts" in name} == {
-        ".scripts",
-        ".scripts/mine",
-        ".scripts2",
-        ".scripts2/mine",
-    }
+    assert {name for name in image.tree if ".scripts" in name} == {".scripts", ".scripts/mine", ".scripts2", ".scripts2/mine"}
 
 
 def test_a_store_of_a_foreign_base_is_seen_too(built: Outputs) -> None:

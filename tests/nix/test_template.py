@@ -57,9 +57,7 @@ def run(nix: Nix, flake: Path, project: Path, *words: str, nixpkgs: str = "", **
     # The embedded set looks for its .cache in the current directory, and reads files of the machine.
     impure = [] if nixpkgs else ["--impure"]
     command = [*NIX_COMMAND, verb, *options, *impure, "--no-write-lock-file", "--offline", *rest]
-    return nix.run(
-        *command, env=os.environ | {"PWD": str(nix.checkout), "HOME": str(project.parent), **environment}
-    ).stdout
+    return nix.run(*command, env=os.environ | {"PWD": str(nix.checkout), "HOME": str(project.parent), **environment}).stdout
 
 
 def test_what_is_in_it(project: Path) -> None:

@@ -73,7 +73,7 @@ def test_what_is_refused_is_told_in_one_line(run: Run, text: str, tmp_path: Path
 
 
 def test_a_builder_without_such_ids_says_so(nix: Nix) -> None:
-    expression = f'let {PRELUDE} in layer (made {{ runAsRoot = "true"; }})'
+    expression = f"let {PRELUDE} in layer (made {{ runAsRoot = \"true\"; }})"
     command = ["nix-build", "--no-out-link", "-E", wrapped(expression)]
     done = nix.run(*command, "--option", "system-features", "uid-range", check=False)
     assert done.returncode
@@ -100,6 +100,4 @@ def test_nothing_but_scripts_asks_for_the_feature(nix: Nix) -> None:
         in map (function: map (of function) [ "emulated" "uid-range" ])
           [ build buildImage buildLayeredImage streamLayeredImage buildImageWithNixDb buildLayeredImageWithNixDb ]"""
     )
-    assert [[[one for layer in mode for one in layer] for mode in function] for function in made] == [
-        [[], ["uid-range"]]
-    ] * 6
+    assert [[[one for layer in mode for one in layer] for mode in function] for function in made] == [[[], ["uid-range"]]] * 6

@@ -116,7 +116,7 @@ FAILING = {
         f"runAsRoot: ended with exit code 137; its last words are above. {HINT}"
     ),
     'layer (made { fromImage = far; runAsRoot = "true"; })': (
-        '/opt/x: belongs to 3:65536, and there are no ids from 65536 on with rootMode = "uid-range": '
+        "/opt/x: belongs to 3:65536, and there are no ids from 65536 on with rootMode = \"uid-range\": "
         "give it to others, or leave `rootMode` out"
     ),
 }

@@ -181,9 +181,7 @@ def test_examples(pipeline: Any, wanted: list[str]) -> None:
 def test_the_contest_of_nixpkgs_own_example() -> None:
     edges = {"r1": ["a"], "a": ["b", "d"], "b": ["d", "f"], "d": ["e"], "r2": ["b"], "r3": ["c"], "x": []}
     edges |= {"e": [], "f": [], "c": []}
-    assert layers([["popularity_contest"]], edges) == [
-        {name} for name in ("e", "d", "f", "b", "a", "c", "r1", "r2", "r3", "x")
-    ]
+    assert layers([["popularity_contest"]], edges) == [{name} for name in ("e", "d", "f", "b", "a", "c", "r1", "r2", "r3", "x")]
 
 
 def test_a_long_chain() -> None:

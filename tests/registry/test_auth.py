@@ -122,9 +122,7 @@ def test_files_of_podman(tmp_path: Path) -> None:
     """Where it logs in with and without a session of the user's, and where its users keep what outlives one."""
     for folder in ("run/containers", "home/.config/containers", "config/containers"):
         (tmp_path / folder).mkdir(parents=True)
-        (tmp_path / folder / "auth.json").write_text(
-            auths(**{"a.org": folder.partition("/")[0], f"{folder[0]}.org": "x"})
-        )
+        (tmp_path / folder / "auth.json").write_text(auths(**{"a.org": folder.partition("/")[0], f"{folder[0]}.org": "x"}))
     home = {"HOME": str(tmp_path / "home")}
     default = str(tmp_path / "run/containers")
     for environment, host, user in [

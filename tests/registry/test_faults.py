@@ -158,10 +158,7 @@ NOWHERE = "127.0.0.1: leads to an address that is no http or https URL"
         (lambda _: redirected("file:///etc/passwd"), NOWHERE),
         (lambda _: redirected("http://[/?signature=secret"), NOWHERE),
         (lambda _: redirected("https://user:secret@/x"), NOWHERE),
-        (
-            lambda _: redirected("/x?" + "secret" * 5000),
-            r"127.0.0.1: leads to an address of \d+ bytes, more than 16384",
-        ),
+        (lambda _: redirected("/x?" + "secret" * 5000), r"127.0.0.1: leads to an address of \d+ bytes, more than 16384"),
     ],
 )
 def test_wrong_bytes(
@@ -384,9 +381,7 @@ def test_a_proxy_is_asked(rules: Rules, host: str) -> None:
     ):
         client("http://registry.invalid/a", {"http_proxy": "socks5://u:letters@x:1"}).lock()
     # It is the proxy that does not answer, and not the registry.
-    with pytest.raises(
-        DockertoolsError, match=r"registry.invalid:80 by the proxy 127.0.0.1:1: Connection refused; tried"
-    ):
+    with pytest.raises(DockertoolsError, match=r"registry.invalid:80 by the proxy 127.0.0.1:1: Connection refused; tried"):
         client("http://registry.invalid/a", {"http_proxy": "http://u:letters@127.0.0.1:1"}).lock()
 
 

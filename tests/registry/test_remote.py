@@ -46,10 +46,7 @@ def test_names(text: str, full: str, familiar: str, host: str) -> None:
         ("ftp://example.org/a", "image name"),
         ("a/../b", "image name 'a/../b'"),
         ("example.org/a?b", "image name"),
-        (
-            "http://me:sesame@example.org/a",
-            "image name with an account in it, as in user:password@host/name: leave it out",
-        ),
+        ("http://me:sesame@example.org/a", "image name with an account in it, as in user:password@host/name: leave it out"),
         ("me:se/same@example.org:5000/a:1", "image name with an account in it"),
         ("http://alpine", "image http://alpine: docker.io speaks https: leave http:// out"),
     ],

@@ -1,6 +1,6 @@
 """Tries to get out of a tree in which it runs as root; prints what it was told by each attempt, as JSON.
 
-python3 escape.py HOST_FILE HOST_PID PORT
+    python3 escape.py HOST_FILE HOST_PID PORT
 """
 
 import ctypes
@@ -86,9 +86,7 @@ def main(host_file: str, host_pid: int, port: int) -> None:
         "setns": lambda: libc.syscall(NR["setns"], os.open("/proc/self/ns/mnt", os.O_RDONLY), 0),
         "clone3": lambda: libc.syscall(CLONE3, None, 0),
         "io_uring": lambda: libc.syscall(IO_URING_SETUP, 1, ctypes.create_string_buffer(120)),
-        "a second listener": lambda: libc.syscall(
-            NR["seccomp"], 1, 8, (ctypes.c_ulong * 2)(1, ctypes.addressof(ALLOW_ALL))
-        ),
+        "a second listener": lambda: libc.syscall(NR["seccomp"], 1, 8, (ctypes.c_ulong * 2)(1, ctypes.addressof(ALLOW_ALL))),
         "kill of a host's process": lambda: os.kill(host_pid, signal.SIGKILL),
         "connect to the host": lambda: socket.create_connection(("127.0.0.1", port), 5),
         "connect to the world": lambda: socket.create_connection(("192.0.2.1", 80), 5),
@@ -97,9 +95,7 @@ def main(host_file: str, host_pid: int, port: int) -> None:
         "sysrq": lambda: os.open("/proc/sysrq-trigger", os.O_WRONLY),
         "reboot": lambda: libc.reboot(0x1234567),
         "kernel memory": lambda: os.open("/proc/kcore", os.O_RDONLY),
-        "raw socket to the host": lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, 1).sendto(
-            b"x" * 8, ("192.0.2.1", 0)
-        ),
+        "raw socket to the host": lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, 1).sendto(b"x" * 8, ("192.0.2.1", 0)),
     }
     found["told"] = {name: told(attempt) for name, attempt in tries.items()}
     for number in range(1, 65):  # none of them may end or stop the supervisor

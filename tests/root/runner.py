@@ -1,6 +1,6 @@
 """What a test starts as another user: runs the job that is told as JSON, and writes exit code and table to a descriptor.
 
-python3 runner.py CHECKOUT RESULT_FD < job
+    python3 runner.py CHECKOUT RESULT_FD < job
 """
 
 import json

@@ -25,12 +25,7 @@ if __name__ == "__main__":
     table: Table = {}
     code = run(COMMAND, top=top, environment={}, table=table, binds=["/nix/store"])
     records = {
-        key: [
-            *record[:3],
-            record.kind.value.decode(),
-            record.device,
-            [(name, value.hex()) for name, value in record.xattrs],
-        ]
+        key: [*record[:3], record.kind.value.decode(), record.device, [(name, value.hex()) for name, value in record.xattrs]]
         for key, record in table.items()
     }
     found = looking["look"](top, looking["Ran"](code, "", None, records))

@@ -26,9 +26,7 @@ def test_sequences_in_the_sandbox(nix: Nix, fileops: Path, folder: Path) -> None
         (plain / name).write_bytes(content if isinstance(content, bytes) else content.encode())
         (plain / name).chmod(0o755)
     program = folder / "program"
-    shutil.copytree(
-        CHECKOUT / "dockertools_py", program / "dockertools_py", ignore=shutil.ignore_patterns("__pycache__")
-    )
+    shutil.copytree(CHECKOUT / "dockertools_py", program / "dockertools_py", ignore=shutil.ignore_patterns("__pycache__"))
     out = nix.build(
         f"""derivation {{
           name = "sequences"; inherit (pkgs.python3) system; builder = "${{pkgs.python3}}/bin/python3";

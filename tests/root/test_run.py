@@ -42,14 +42,7 @@ def processes() -> set[int]:
 
 @pytest.mark.parametrize(
     ("text", "code"),
-    [
-        ("exit 0", 0),
-        ("exit 3", 3),
-        ("exit 255", 255),
-        ("kill -9 $$", 137),
-        ("kill -TERM $$", 143),
-        ("kill -SEGV $$", 139),
-    ],
+    [("exit 0", 0), ("exit 3", 3), ("exit 255", 255), ("kill -9 $$", 137), ("kill -TERM $$", 143), ("kill -SEGV $$", 139)],
 )
 def test_exit_codes(top: Path, text: str, code: int) -> None:
     assert sh(top, text).code == code
@@ -58,9 +51,7 @@ def test_exit_codes(top: Path, text: str, code: int) -> None:
 def test_what_is_left_ends_with_the_script(top: Path) -> None:
     before = processes()
     started = time.monotonic()
-    ran = sh(
-        top, "sleep 1000 & setsid sleep 1001 & (sleep 1002 & sleep 1003) & trap '' TERM; sleep 0.1; echo done; exit 4"
-    )
+    ran = sh(top, "sleep 1000 & setsid sleep 1001 & (sleep 1002 & sleep 1003) & trap '' TERM; sleep 0.1; echo done; exit 4")
     assert (ran.code, ran.output) == (4, "done\n")
     assert time.monotonic() - started < 60
     assert processes() == before
@@ -78,8 +69,7 @@ def test_whoever_ends_the_caller_ends_all(top: Path, folder: Path) -> None:
     )
     user = ("setpriv", f"--reuid={SOMEBODY}", f"--regid={SOMEBODY}", "--clear-groups")
     with subprocess.Popen(
-        [*user, sys.executable, "-B", "-I", "-c", program, str(Path(__file__).parents[2]), str(top)],
-        stdout=subprocess.PIPE,
+        [*user, sys.executable, "-B", "-I", "-c", program, str(Path(__file__).parents[2]), str(top)], stdout=subprocess.PIPE
     ) as caller:
         assert caller.stdout
         caller.stdout.readline()
@@ -203,9 +193,7 @@ def test_links_of_a_base_lead_nowhere_else(top: Path, folder: Path) -> None:
 
 def test_no_such_command(top: Path) -> None:
     ran = run_ours(top, ("/nonesuch", "x"))
-    assert (
-        ran.error == "/nonesuch: cannot be run in the tree: No such file or directory (or its interpreter is missing)"
-    )
+    assert ran.error == "/nonesuch: cannot be run in the tree: No such file or directory (or its interpreter is missing)"
     ran = run_ours(top, ("/etc/passwd",))
     assert ran.error == "/etc/passwd: cannot be run in the tree: Permission denied"
 

@@ -34,7 +34,7 @@ def _driver() -> str:
         script = f"< /scripts/{name}" if interpreter in (INTERPRETERS_THAT_READ,) else f"/scripts/{name} < /dev/null"
         lines += [
             f"mkdir /w/{name}; cd /w/{name}",
-            f'{shlex.join(interpreter)} {script} > /out/{name} 2>&1; echo "exit $?" >> /out/{name}',
+            f"{shlex.join(interpreter)} {script} > /out/{name} 2>&1; echo \"exit $?\" >> /out/{name}",
         ]
     return "\n".join(lines)
 

@@ -39,9 +39,7 @@ def _compare_talk(operations: str, real: Ran, ours: Ran) -> None:
     assert len(pairs) > len(lines) // 2
     for expected, found in pairs:
         number = int(expected.split()[0])
-        assert expected == found, "\n".join(
-            [*lines[_start(lines, number) : number], f"real {expected}", f"ours {found}"]
-        )
+        assert expected == found, "\n".join([*lines[_start(lines, number) : number], f"real {expected}", f"ours {found}"])
 
 
 def _start(lines: list[str], number: int) -> int:

@@ -31,7 +31,9 @@ def status(mode: int, uid: int, gid: int) -> os.stat_result:
         (0o600, (0, 0), Recorded(0, 0, 0o666, Kind.CHARACTER, (1, 3)), Recorded(0, 0, 0o600, Kind.CHARACTER, (1, 3))),
     ],
 )
-def test_disk_and_table_together(mode: int, owner: tuple[int, int], known: Recorded | None, found: Recorded) -> None:
+def test_disk_and_table_together(
+    mode: int, owner: tuple[int, int], known: Recorded | None, found: Recorded
+) -> None:
     kind = Kind.DIRECTORY if known and known.kind is Kind.DIRECTORY else Kind.FILE
     assert told(status(mode, *owner), kind, known) == found
 

@@ -18,12 +18,7 @@ from tests.root.looking import Ran
 SOMEBODY = 40_000 + os.getpid() % 20_000
 """A user without any right, who is nobody else: Nix ends all processes of its build users when a build ends, and tests that run
 here at the same time look for what theirs has left."""
-ENVIRONMENT = {
-    "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
-    "HOME": "/root",
-    "LC_ALL": "C.UTF-8",
-    "PYTHONDONTWRITEBYTECODE": "1",
-}
+ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
 HOST = ("/usr",)
 """What trees have of the host, read-only: programs and libraries."""
 MERGED = ("bin", "sbin", "lib", "lib64")
@@ -84,9 +79,7 @@ def give_away(top: Path, owner: int = SOMEBODY) -> None:
             os.lchown(os.path.join(folder, name), owner, owner)
 
 
-def run_ours(
-    top: Path, command: Sequence[str], *, preamble: Sequence[str] = (), timeout: int = TIMEOUT, **options: Any
-) -> Ran:
+def run_ours(top: Path, command: Sequence[str], *, preamble: Sequence[str] = (), timeout: int = TIMEOUT, **options: Any) -> Ran:
     """As root of ours: a process of SOMEBODY calls `run`. `preamble` is a command that gets it as its arguments."""
     job = {"command": list(command), "top": str(top), "environment": ENVIRONMENT, "known": {}, "binds": HOST, **options}
     user = ("setpriv", f"--reuid={SOMEBODY}", f"--regid={SOMEBODY}", "--clear-groups")
