@@ -113,9 +113,8 @@ def cases(data: str, folder: Path) -> Iterator[tuple[list[Case], int]]:
         expression = f'({attribute}.image "{line}").override {{ mtime = {salt}; }}'
         return ["nix-build", "--no-out-link", "-E", expression]
 
-    made = (
-        folder / "made"
-    )  # of each build the archive's path, so that the next one finds neither it nor its dirty pages
+    # Of each build the archive's path, so that the next one finds neither it nor its dirty pages
+    made = folder / "made"
 
     def forget() -> None:
         if made.exists():

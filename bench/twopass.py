@@ -10,6 +10,9 @@ import sys
 import tarfile
 from pathlib import Path
 
+MAX_LAYERS = 100
+"""What is beyond goes in one more."""
+
 
 class Counting:
     """A file that hashes and counts what is written, and forgets it or passes it on."""
@@ -34,10 +37,11 @@ def clean(member: tarfile.TarInfo) -> tarfile.TarInfo:
     return member
 
 
-def write_layer(path: str, sink: Counting) -> None:
+def write_layer(paths: list[str], sink: Counting) -> None:
     with tarfile.open(fileobj=sink, mode="w|") as tar:  # type: ignore[call-overload]
-        for file in [Path(path), *sorted(Path(path).rglob("*"))]:
-            tar.add(file, arcname=str(file), recursive=False, filter=clean)
+        for path in paths:
+            for file in [Path(path), *sorted(Path(path).rglob("*"))]:
+                tar.add(file, arcname=str(file), recursive=False, filter=clean)
 
 
 def add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
@@ -48,17 +52,17 @@ def add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
 
 reference, command, *paths = sys.argv[1:]
 layers = []
-for path in paths:
+for group in [*([path] for path in paths[:MAX_LAYERS]), *filter(None, [paths[MAX_LAYERS:]])]:
     first = Counting()
-    write_layer(path, first)
-    layers.append((path, first))
+    write_layer(group, first)
+    layers.append((group, first))
 with tarfile.open(fileobj=sys.stdout.buffer, mode="w|") as archive:
     names = []
-    for path, layer in layers:
+    for group, layer in layers:
         member = tarfile.TarInfo(f"{layer.hash.hexdigest()}/layer.tar")
         member.size = layer.size
         archive.addfile(member)  # its header; the content follows by hand
-        write_layer(path, Counting(archive.fileobj))  # type: ignore[arg-type]
+        write_layer(group, Counting(archive.fileobj))  # type: ignore[arg-type]
         archive.fileobj.write(bytes(-layer.size % 512))  # type: ignore[union-attr]
         archive.offset += layer.size - layer.size % -512
         names.append(member.name)

@@ -36,12 +36,13 @@ def parallel(tasks: Sequence[Task], weights: Sequence[int], workers: int) -> lis
 
 
 def shares(sizes: Sequence[int], cores: int) -> list[int]:
-    """How many threads each of several contents has, the largest first, of which a process each makes `cores` at once.
+    """How many threads each of several contents has, of which a process each makes `cores` at once, the largest first.
 
     Each has its part of what is left then: the last one, beside which the other cores would be idle, has all of them.
     """
-    left = list(accumulate(reversed(sizes)))[::-1]
-    return [max(1, round(cores * size / max(1, rest))) for size, rest in zip(sizes, left, strict=True)]
+    ordered = sorted(range(len(sizes)), key=lambda number: (sizes[number], -number))  # the last first
+    left = dict(zip(ordered, accumulate(sizes[number] for number in ordered), strict=True))
+    return [max(1, round(cores * size / max(1, left[number]))) for number, size in enumerate(sizes)]
 
 
 @contextmanager

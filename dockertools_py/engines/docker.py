@@ -38,6 +38,8 @@ class Docker(Engine):
     def __init__(self, api: Api, record: Record, client: Sequence[str] = ("docker",)) -> None:
         self._api, self._record, self._client = api, record, client
         self._headers: Mapping[str, str] = {}
+        self._namesake: object = None
+        """The id of another image that has the name which was asked for: as a rule the one before the edit."""
 
     def connect(self) -> None:
         """Raises Unreachable when nobody listens."""
@@ -58,8 +60,9 @@ class Docker(Engine):
         if image_id == str(wanted.image_id):
             return None
         if image_id != str(wanted.manifest):
+            self._namesake = image_id
             return f"that name has another image, {shown(image_id, 71)}"
-        if not self._is_whole(found, reference, wanted):
+        if not self._is_whole(found, wanted):
             return "some of its layers are not in the image store"
         self._record.add(wanted.manifest)
         return None
@@ -69,18 +72,15 @@ class Docker(Engine):
         if not self._has_containerd_store:
             images = (image for image in self._images if image["Id"] == str(wanted.image_id))
             return next((next(iter(_names(image)), str(wanted.image_id)) for image in images), None)
-        if found := self._inspect(str(wanted.manifest)):
-            for name in _names(found):
-                if self._is_whole(found, Reference.parse(name), wanted):
-                    return name
-        return None
+        found = self._inspect(str(wanted.manifest))
+        return next(iter(_names(found)), None) if found and self._is_whole(found, wanted) else None
 
     def held(self, wanted: Wanted) -> Held:
         """See Engine."""
         if self._is_podman():
             return self._by_digest(wanted, self._stacks(wanted), "not there")
         if self._has_containerd_store:
-            return self._by_digest(wanted, self._stacks_of_ours(wanted), "no image that this program loaded has it")
+            return self._by_digest(wanted, self._stacks_of_ours(wanted), "in no image of ours that was looked at")
         return self._by_prefix(wanted)
 
     def send(self, write_archive: WriteArchive) -> None:
@@ -155,14 +155,20 @@ class Docker(Engine):
             yield len(likely) - number, _name(image), _layers(self._inspect(image["Id"]) or {})
 
     def _stacks_of_ours(self, wanted: Wanted) -> Iterator[tuple[int, str, list[str]]]:
-        """The same of images that we loaded, the newest first: to list all takes 40 ms an image with containerd's store."""
-        noted, size = self._record.newest(), sum(layer.size for layer in wanted.layers)
+        """The same of images that we loaded: to list all takes 40 ms an image with containerd's store.
+
+        The one that has our name, and then what was seen last first. Before API 1.48 only a list tells whether one has lost
+        a blob; so little is that to be expected that it is found out after the load, as everything is.
+        """
+        size = sum(layer.size for layer in wanted.layers)
+        noted = sorted(self._record.newest(), key=lambda manifest: str(manifest) != self._namesake)
         for number, manifest in enumerate(noted, 1):
             if number > ASKED_ANYWAY and size < WORTH_ASKING * number:
                 return
             found = self._inspect(str(manifest))
             if found and (self._api_version() < MANIFESTS_SINCE or _is_available(found, manifest)):
-                yield len(noted) - number, _name(found), _layers(found)
+                # Most of the notes are of images that are gone.
+                yield min(len(noted) - number, ASKED_ANYWAY), _name(found), _layers(found)
 
     @cached_property
     def _images(self) -> list[Mapping[str, Any]]:
@@ -178,11 +184,11 @@ class Docker(Engine):
             return None
         return answer.object(f"{self.title()}: image {name}")
 
-    def _is_whole(self, found: Mapping[str, Any], reference: Reference, wanted: Wanted) -> bool:
+    def _is_whole(self, found: Mapping[str, Any], wanted: Wanted) -> bool:
         """Whether containerd's store has every blob of the image that `found` describes."""
         if self._api_version() >= MANIFESTS_SINCE:
             return _is_available(found, wanted.manifest)
-        answer = self._get("/images/json", {"filters": json.dumps({"reference": [_familiar(reference)]})})
+        answer = self._get("/images/json", {"filters": json.dumps({"reference": _names(found)})})
         listed = answer.list(f"{self.title()}: its list of images")
         return any(isinstance(image, dict) and image.get("Id") == str(wanted.manifest) for image in listed)
 
@@ -250,11 +256,6 @@ def _repositories(image: Mapping[str, Any]) -> set[str]:
         with suppress(DockertoolsError):
             found.add(Reference.parse(name).normalised().rpartition(":")[0])
     return found
-
-
-def _familiar(reference: Reference) -> str:
-    """As Docker shortens names, and matches them in its list."""
-    return reference.normalised().removeprefix("docker.io/").removeprefix("library/")
 
 
 def _is_available(found: Mapping[str, Any], manifest: Digest) -> bool:

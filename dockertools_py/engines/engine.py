@@ -86,7 +86,7 @@ class Engine(ABC):
 
     @abstractmethod
     def held(self, wanted: Wanted) -> Held:
-        """The layers of `wanted` that it has for certain."""
+        """The layers of `wanted` that it has, as far as it tells."""
 
     @abstractmethod
     def send(self, write_archive: WriteArchive) -> None:

@@ -34,7 +34,12 @@ class Podman(Engine):
         """See Engine."""
         name, own = reference.normalised(), wanted.image_id.hex
         likely = [] if self._seen is not None else [image_id.hex for image_id in self._record.newest()[:LIKELY]]
-        found = self._inspect(*dict.fromkeys([name, own, *likely]))
+        try:
+            found = self._inspect(*dict.fromkeys([name, own, *likely]))
+        except DockertoolsError:
+            if not likely:
+                raise
+            found = self._inspect(name, own)  # one of the others cannot be read, which is not what was asked
         self._seen = found if self._seen is None else self._seen
         named = {str(image.get("Id")) for image in found if name in _texts(image.get("RepoTags"))}
         if own in named:
@@ -49,9 +54,10 @@ class Podman(Engine):
 
     def held(self, wanted: Wanted) -> Held:
         """See Engine."""
-        likely = _layers_in(self._seen or (), wanted)
-        if likely and sum(layer.size for layer in wanted.layers if layer.diff_id not in likely) < WORTH_SEARCHING:
-            return Held(likely)
+        if self._seen is not None:
+            likely = _layers_in(self._seen, wanted)
+            if sum(layer.size for layer in wanted.layers if layer.diff_id not in likely) < WORTH_SEARCHING:
+                return Held(likely, "in no image that was looked at")
         ids = answer([*self._command, "images", "--all", "--quiet", "--no-trunc"]).split()
         return Held(_layers_in(self._inspect(*dict.fromkeys(ids)), wanted) if ids else {})
 

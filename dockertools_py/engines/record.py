@@ -53,13 +53,14 @@ class Record:
             is_new = not self.has(digest)
             (self._folder / digest.hex).touch()
             for note in self._notes()[:-MAX_NOTES] if is_new else ():
-                os.unlink(note)
+                with suppress(OSError):  # another load takes them away too
+                    os.unlink(note)
 
     def _notes(self) -> list["os.DirEntry[str]"]:
         """From the oldest to the newest."""
-        if self._folder is None:
-            return []
-        try:
-            return sorted(os.scandir(self._folder), key=lambda note: note.stat().st_mtime_ns)
-        except OSError:
-            return []
+        found = []
+        with suppress(OSError):
+            for note in os.scandir(self._folder) if self._folder else ():
+                with suppress(OSError):  # as above
+                    found.append((note.stat().st_mtime_ns, note.name, note))
+        return [note for *_, note in sorted(found, key=lambda one: one[:2])]

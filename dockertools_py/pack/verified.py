@@ -35,8 +35,9 @@ class Hasher:
             self._hash.update(chunk)
             return
         if self._thread is None:
-            self._thread = Thread(target=self._run, daemon=True)
-            self._thread.start()
+            thread = Thread(target=self._run, daemon=True)
+            thread.start()
+            self._thread = thread  # only now: one that an interrupt kept from starting cannot be joined
         self._free.acquire()
         self._waiting.put(chunk)
 

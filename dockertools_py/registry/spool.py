@@ -123,9 +123,10 @@ def spooled(makers: Sequence[Make], workers: int) -> Iterator[list[Spool]]:
     try:
         for _ in range(min(workers, len(makers))):
             running.append(_start(makers, spools, numbers, running))
-        threads = [Thread(target=_listen, args=(worker, spools), daemon=True) for worker in running]
-        for thread in threads:
+        for worker in running:
+            thread = Thread(target=_listen, args=(worker, spools), daemon=True)
             thread.start()
+            threads.append(thread)  # only now: one that an interrupt kept from starting cannot be joined
         yield spools
     finally:
         os.close(numbers)

@@ -19,9 +19,8 @@ def describe(source: PathsSource | RootSource, threads: int = 2) -> Layer:
 
 def describe_all(sources: Sequence[PathsSource], weights: Sequence[int], workers: int) -> list[Layer]:
     """The layers of several sources, at most `workers` at once; `weights` are their sizes, more or less."""
-    heaviest = sorted(range(len(sources)), key=lambda number: -weights[number])
-    threads = dict(zip(heaviest, shares([weights[number] for number in heaviest], workers), strict=True))
-    tasks = [partial(_describe_json, source, threads[number]) for number, source in enumerate(sources)]
+    threads = zip(sources, shares(weights, workers), strict=True)
+    tasks = [partial(_describe_json, source, count) for source, count in threads]
     return [Layer.from_json(value) for value in parallel(tasks, weights, workers)]
 
 

@@ -133,9 +133,11 @@ def test_a_store_with_holes_is_found_out_and_mended(tmp_path: Path, kind: str) -
         assert told.sent == {"base", "two"}
         assert only_whole(state)
 
-        # An image that was damaged after it was loaded is not taken for one that is there.
+        # An image that was damaged after it was loaded is not taken for one that is there, and since API 1.48 it says so.
         state.blobs.discard(str(base.diff_id))
-        assert load(engine(url, tmp_path), wanted(child, "app:2")).sent >= {"base"}
+        told = load(engine(url, tmp_path), wanted(child, "app:2"))
+        assert told.sent >= {"base"}
+        assert told.again == ([] if kind == "docker-28-containerd" else ["some of its layers are not in the image store"])
         assert only_whole(state)
 
 
@@ -254,6 +256,17 @@ def test_of_images_that_were_loaded_once_the_last_is_asked_for_first(
         assert only_whole(state)
 
 
+@pytest.mark.parametrize("kind", CONTAINERD)
+def test_of_images_of_ours_that_which_has_the_name_comes_first(tmp_path: Path, kind: str) -> None:
+    with fake_docker(tmp_path, kind) as (state, url):
+        shared, own = layer(tmp_path, "shared"), layer(tmp_path, "own")
+        load(engine(url, tmp_path), wanted(image(shared, own, layer(tmp_path, "1")), "app:1"))
+        for number in range(3):  # whoever has found something asks no further for so little
+            load(engine(url, tmp_path), wanted(image(shared, layer(tmp_path, f"other{number}")), f"other:{number}"))
+        assert load(engine(url, tmp_path), wanted(image(shared, own, layer(tmp_path, "2")), "app:1")).sent == {"2"}
+        assert only_whole(state)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("seed", range(4))
 def test_whatever_happens_an_image_is_whole_and_no_layer_too_many_is_sent(
@@ -330,6 +343,28 @@ def test_a_load_that_fails(tmp_path: Path, status: int, data: bytes, words: str)
         assert text.startswith(f"Docker 26.1.5 at {url} did not load app:1: {words}")
         assert len(text) < 1300
         assert state.requests.count("POST /images/load") == 1, "with every layer in it there is no second try"
+
+
+@pytest.mark.parametrize("kind", CONTAINERD)
+@pytest.mark.parametrize("times", [1, 2])
+def test_what_the_store_has_just_collected_is_sent_once_more(tmp_path: Path, kind: str, times: int) -> None:
+    with fake_docker(tmp_path, kind) as (state, url):
+        made = wanted(image(layer(tmp_path, "a")), "app:1")
+        lost = f"failed to unpack loaded image: content digest {made.diff_ids[0]}: not found"
+
+        def lose() -> tuple[int, bytes]:
+            if state.requests.count("POST /images/load") == times:
+                del state.instead["POST /images/load"]
+            return 200, json.dumps({"error": lost}).encode()
+
+        state.instead["POST /images/load"] = lose
+        if times == 1:
+            told = load(engine(url, tmp_path), made)
+            assert (told.sent, told.again) == ({"a"}, [lost])
+            assert only_whole(state)
+        else:
+            assert f"did not load app:1: {lost}" in refusal(engine(url, tmp_path), made)
+        assert state.requests.count("POST /images/load") == 2
 
 
 ODD: dict[str, tuple[str, Message, str]] = {

@@ -189,7 +189,17 @@ def test_podman_is_asked_for_the_images_that_it_had_last(script: Script, tmp_pat
     assert asked(1000, ids[3]) == ({base.diff_id: "in localhost/app:1"}, [first])
     assert asked(1000, ids[2]) == ({base.diff_id: "in localhost/app:1"}, [first])
     assert asked(WORTH_SEARCHING, ids[3]) == ({}, [first, *every]), "so much may be somewhere else"
-    assert asked(1000, ids[1]) == ({}, [first, *every])
+    assert asked(1000, ids[1]) == ({}, [first]), "it is sent sooner than looked for"
+    assert asked(WORTH_SEARCHING, ids[1]) == ({}, [first, *every])
+
+
+def test_a_damaged_image_is_no_matter_of_another_one(script: Script, tmp_path: Path) -> None:
+    made, record, damaged = wanted(image(layer(tmp_path, "a")), "app:1"), Record(tmp_path / "cache"), Digest.of(b"5")
+    record.add(damaged)
+    there = json.dumps([{"Id": made.image_id.hex, "RepoTags": [A.normalised()]}])
+    program = script(f"case \"$*\" in *{damaged.hex}*) echo layer is damaged >&2; exit 125;; *) echo '{there}';; esac")
+    assert Podman(program, record).lacks(A, made) is None
+    assert record.newest()[0] == made.image_id
 
 
 def test_nothing_is_left_open(script: Script) -> None:
