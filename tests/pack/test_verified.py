@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
+from threading import Thread
 
 import pytest
 
@@ -81,3 +82,13 @@ def test_with_one_thread_a_chunk_may_change_at_once() -> None:
             yield memoryview(buffer)
 
     assert measure(chunks(), threads=1)[0] == Digest.of(b"abcdefghi")
+
+
+def test_an_interrupt_while_the_thread_starts_stays_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(thread: Thread) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Thread, "start", start)
+    for use in (lambda: measure([DATA]), lambda: used([DATA])):
+        with pytest.raises(KeyboardInterrupt):
+            use()
