@@ -105,11 +105,11 @@ def environment(attributes: Attributes, script: Script, tmp: str) -> dict[str, s
 
 def run_plain(attributes: Attributes, argument: str, folder: Path) -> None:
     """Run the script `argument` of the spec in `folder`, as who we are. Raises DockertoolsError when it fails."""
+    import subprocess  # noqa: PLC0415 - 3 ms of those that have no script
+
     script = Script.write(argument, attributes.spec[argument], attributes.build_top / f"of-{argument}")
     command = script.command(attributes.spec["bash"])
     found = environment(attributes, script, str(attributes.build_top))
     sys.stderr.flush()
-    import subprocess  # noqa: PLC0415 - 3 ms of those that have no script
-
     done = subprocess.run(command, cwd=folder, env=found, umask=0o022, check=False)
     script.check(done.returncode)

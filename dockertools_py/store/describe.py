@@ -19,8 +19,8 @@ def describe(source: PathsSource | RootSource, threads: int = 2) -> Layer:
 
 def describe_all(sources: Sequence[PathsSource], weights: Sequence[int], workers: int) -> list[Layer]:
     """The layers of several sources, at most `workers` at once; `weights` are their sizes, more or less."""
-    threads = zip(sources, shares(weights, workers), strict=True)
-    tasks = [partial(_describe_json, source, count) for source, count in threads]
+    counts = shares(weights, workers)
+    tasks = [partial(_describe_json, source, threads) for source, threads in zip(sources, counts, strict=True)]
     return [Layer.from_json(value) for value in parallel(tasks, weights, workers)]
 
 
