@@ -15,7 +15,7 @@
 #
 # Example:
 #   buildIndex { name = "hello"; images = { "linux/amd64" = hello-amd64; "linux/arm64/v8" = hello-arm64; }; }
-scope@{ arguments, types, names, runBuilder, executable, lazyPush, baseImage, platform, zstdProgram, caFile, system, ... }:
+scope@{ arguments, types, names, runBuilder, executable, lazy, baseImage, platform, zstdProgram, caFile, system, ... }:
 arguments.declare "buildIndex"
 {
   images = { type = types.attrs; };
@@ -86,8 +86,12 @@ arguments.declare "buildIndex"
     pushed =
       (if isOne then [ "--compressor" (head compressions).compressor "--level" (toString (head compressions).compressionLevel) ] else [ ])
       ++ (if caFile == null then [ ] else [ "--default-ca-file" caFile ])
-      ++ (if zstdProgram == null then [ ] else [ "--zstd" zstdProgram ])
+      ++ zstd
       ++ [ "--default-reference" imageRef ];
+    # The image for the engine, under the name of the index.
+    loaded = zstd ++ [ "--default-tag" imageRef ];
+    zstd = if zstdProgram == null then [ ] else [ "--zstd" zstdProgram ];
+    forEngine = verb: executable { name = "${verb}-${fileName}"; arguments = [ verb ] ++ loaded ++ [ "${description}" ]; };
   in
   builtins.deepSeq annotations (archive // {
     inherit imageName imageTag imageRef description archive;
@@ -100,5 +104,7 @@ arguments.declare "buildIndex"
         ++ concatMap (folder: [ "--blobs" (unsafeDiscardStringContext "${folder}") ]) blobs
         ++ pushed ++ [ "${description}" ];
     };
-    lazyPush = lazyPush { inherit fileName description blobs; arguments = pushed; };
+    load = forEngine "load";
+    run = forEngine "run";
+    inherit (lazy { inherit fileName description blobs; push = pushed; load = loaded; }) lazyPush lazyLoad;
   }))

@@ -19,7 +19,8 @@ from dockertools_py.model.descriptor import Descriptor
 from dockertools_py.model.digest import Digest
 from dockertools_py.model.index import Index
 from dockertools_py.model.media_type import INDEXES
-from dockertools_py.registry.choice import choose, parse_platform
+from dockertools_py.model.platform import Platform
+from dockertools_py.registry.choice import choose
 from dockertools_py.registry.content import Content, FileRange
 from dockertools_py.registry.pusher import Pusher
 from dockertools_py.registry.referrers import TITLE, Artifact, attach
@@ -90,6 +91,6 @@ def _subject(pusher: Pusher, image: RemoteImage, platform: str | None) -> Descri
     fetched = pusher.puller.manifest(str(image.digest) if image.digest else image.tag)
     while platform and fetched.descriptor.media_type in INDEXES:
         manifests = Index.from_json(fetched.data, f"{image}: index").manifests
-        chosen = choose(manifests, parse_platform(platform), str(image))
+        chosen = choose(manifests, Platform.parse(platform), str(image))
         fetched = pusher.puller.manifest(str(chosen.digest), chosen)
     return fetched.descriptor

@@ -25,7 +25,7 @@ from dockertools_py.pack.bundle import Blob
 from dockertools_py.pack.graph_bundle import graph_bundle
 from dockertools_py.pack.layer import BlobSource, Layer
 from dockertools_py.pack.verified import Buffer, verified
-from dockertools_py.registry.choice import choose, parse_platform
+from dockertools_py.registry.choice import choose
 from dockertools_py.registry.content import Content, FileRange
 from dockertools_py.registry.graph import Graph, walk
 from dockertools_py.registry.puller import Puller
@@ -56,7 +56,7 @@ class Source:
 def run(arguments: list[str]) -> int:
     """Prints where it is then; exit code 0 when it is whole."""
     options = _parser().parse_args(arguments)
-    platform = parse_platform(options.platform) if options.platform else None
+    platform = Platform.parse(options.platform) if options.platform else None
     _check_words(options.source, options.target)
     transfers = Transfers("copy", events=options.json, past="copied")
     try:

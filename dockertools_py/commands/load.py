@@ -12,8 +12,8 @@ def run(arguments: list[str]) -> int:
     options_parser.add_argument("--dry-run", action="store_true", help="ask, and say what would be sent and why")
     options_parser.add_argument("--json", action="store_true", help="an event a line, as JSON")
     options = options_parser.parse_args(arguments)
-    wanted = wanted_image(options)
     found = engines(options)
+    wanted = wanted_image(options, found[0].platform)
     for engine in found:
         loading = Loading(engine, wanted, options.zstd, verb="load", as_json=options.json)
         plan = loading.plan(full=options.full)

@@ -4,10 +4,11 @@ import argparse
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 
-from dockertools_py.commands.image_argument import named_image
+from dockertools_py.commands.image_argument import FindPlatform, named_image
 from dockertools_py.commands.progress import size
+from dockertools_py.commands.realising import Fetch, realising
 from dockertools_py.commands.transfers import Tally, Transfers
 from dockertools_py.engines.choice import FORMS, Choice, choose
 from dockertools_py.engines.engine import Engine, Wanted, Write
@@ -15,7 +16,7 @@ from dockertools_py.engines.loading import Plan, carry_out, plan
 from dockertools_py.errors import shown
 from dockertools_py.model.digest import Digest
 from dockertools_py.pack.bundle import Bundle
-from dockertools_py.pack.layer import BlobSource, Layer
+from dockertools_py.pack.layer import BlobSource, Layer, files_of
 from dockertools_py.pack.verified import Buffer
 
 
@@ -31,9 +32,9 @@ def engines(options: argparse.Namespace) -> list[Engine]:
     return choose(Choice(options.to, options.namespace, options.address), os.environ)
 
 
-def wanted_image(options: argparse.Namespace) -> Wanted:
-    """The image that the arguments name."""
-    return Wanted.of(named_image(options))
+def wanted_image(options: argparse.Namespace, find_platform: FindPlatform) -> Wanted:
+    """The image that the arguments name; of an index that for the platform of the engine, which is asked only then."""
+    return Wanted.of(named_image(options, find_platform))
 
 
 class Loading:
@@ -44,6 +45,7 @@ class Loading:
         self._zstd, self._verb, self._as_json = zstd, verb, as_json
         self._started = time.monotonic()
         self._written = 0
+        self._fetch: Fetch = lambda _: None
         self._transfers = Transfers(verb, events=as_json)
 
     def plan(self, *, full: bool) -> Plan:
@@ -81,7 +83,10 @@ class Loading:
         self._transfers.tally.started = self._started
         self._skip(plan.held.layers)
         try:
-            carry_out(self.engine, self.wanted, plan, self._write, self._again)
+            with realising(self._transfers.say) as self._fetch:
+                if plan.source is None:
+                    self._fetch_but(plan.held.layers)
+                carry_out(self.engine, self.wanted, plan, self._write, self._again)
         finally:
             self._transfers.stop()
         self._transfers.end(
@@ -96,6 +101,11 @@ class Loading:
         for layer in self.wanted.layers:
             if layer.diff_id in held:
                 self._transfers.skipped(layer.label(), layer.diff_id, layer.size, held[layer.diff_id])
+
+    def _fetch_but(self, held: Container[Digest]) -> None:
+        """What a description that refers to nothing names may not be here: before the engine waits for its bytes."""
+        layers = (layer for layer in self.wanted.layers if layer.diff_id not in held)
+        self._fetch(file for layer in layers for file in files_of(layer.source))
 
     def _write(self, bundle: Bundle, write: Write) -> None:
         # Not for an image that is there already, which is the usual case.
@@ -121,6 +131,7 @@ class Loading:
         """All is sent once more: what was sent or skipped before does not count."""
         self._transfers.say(f"{self.engine.title()}: {shown(problem, 300)}; sending all layers")
         self._skip({})
+        self._fetch_but(())
 
 
 class _Sink:

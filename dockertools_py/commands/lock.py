@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 
-from dockertools_py.registry.choice import parse_platform
+from dockertools_py.model.platform import Platform
 from dockertools_py.registry.client import puller
 from dockertools_py.registry.lock import resolve
 from dockertools_py.registry.remote import RemoteImage
@@ -23,7 +23,7 @@ def run(arguments: list[str]) -> int:
     parser.add_argument("--mirror", metavar="URL", action="append", default=[], help="ask it before the registry")
     parser.add_argument("--insecure", action="store_true", help="accept any certificate, and plain http")
     options = parser.parse_args(arguments)
-    image, platform = RemoteImage.parse(options.image), parse_platform(options.platform)
+    image, platform = RemoteImage.parse(options.image), Platform.parse(options.platform)
     client = puller(image, os.environ, mirrors=options.mirror, tls_verify=not options.insecure, say=_say)
     sys.stdout.write(resolve(client, image, platform).to_bytes().decode())
     return 0

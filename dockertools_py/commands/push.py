@@ -100,7 +100,7 @@ class Push:
             reader = Reader.open(path)
             if reader.has(INDEX) and (stored := self._as_it_is(read_graph(reader, options.choose))):
                 return stored
-        named = open_image(path, options.choose, options.zstd)
+        named = open_image(path, options.choose, options.zstd).named
         return self._image(named.image, _stored_blobs(options.blobs), targets, self._form)
 
     def _as_it_is(self, found: StoredGraph) -> Shipment | None:

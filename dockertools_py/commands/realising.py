@@ -1,9 +1,6 @@
 """Store paths that are not here yet, fetched when it turns out that they are needed."""
 
 import os
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -11,12 +8,14 @@ from pathlib import Path
 from dockertools_py.errors import DockertoolsError, shown
 from dockertools_py.model.references_graph import is_store_path, store_path_of
 
+Fetch = Callable[[Iterable[str]], None]
+"""Has Nix fetch the store paths of files that are not here."""
 PROGRAM = "nix-store"
 _SHOWN = 3
 
 
 @contextmanager
-def realising(say: Callable[[str], None]) -> Iterator[Callable[[Iterable[str]], None]]:
+def realising(say: Callable[[str], None]) -> Iterator[Fetch]:
     """A function that has Nix fetch the store paths of files that are not here. Until the end Nix keeps them."""
     with ExitStack() as kept:
 
@@ -24,8 +23,10 @@ def realising(say: Callable[[str], None]) -> Iterator[Callable[[Iterable[str]], 
             paths = {store_path_of(file) for file in files}
             missing = sorted(path for path in paths if is_store_path(path) and not os.path.lexists(path))
             if missing:
+                import tempfile  # noqa: PLC0415 - seldom needed
+
                 say(f"fetching {_listed(missing)}")
-                # Made only now: nothing stays of a push that needs none and is killed.
+                # Made only now: nothing stays of a push or a load that needs none and is killed.
                 folder = kept.enter_context(tempfile.TemporaryDirectory(prefix="dockertools-py."))
                 _realise(missing, Path(folder, "root"))
 
@@ -34,6 +35,9 @@ def realising(say: Callable[[str], None]) -> Iterator[Callable[[Iterable[str]], 
 
 def _realise(paths: list[str], root: Path) -> None:
     """Raises DockertoolsError when there is no Nix, or when it finds a path nowhere."""
+    import shutil  # noqa: PLC0415
+    import subprocess  # noqa: PLC0415
+
     program = shutil.which(PROGRAM)
     if not program:
         raise DockertoolsError(f"{_listed(paths)}: not here, and there is no {PROGRAM} in PATH that could fetch it")
@@ -43,7 +47,7 @@ def _realise(paths: list[str], root: Path) -> None:
         (*_, why) = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
         raise DockertoolsError(
             f"{_listed(paths)}: neither here nor in a cache that Nix asks ({shown(why)}): copy `image.lazyPush.layers` to "
-            "one, or push with `image.push`, which has what it needs"
+            "one, or use `image.push` or `image.load`, which have what they need"
         )
 
 

@@ -1,14 +1,14 @@
 """`run`: load an image into a container engine, then run a container of it, and remove the container at its end.
 
 Everything after IMAGE goes to the container, up to a `--`. What follows that are options of the engine's own `run`, as in
-`-- -p 8080:80 -v data:/data`, and --to, --namespace and --address of ours.
+`-- -p 8080:80 -v data:/data`, and of ours --platform, --to, --namespace and --address.
 """
 
 import argparse
 import os
 import sys
 
-from dockertools_py.commands.image_argument import parser
+from dockertools_py.commands.image_argument import add_platform, parser
 from dockertools_py.commands.loading import Loading, add_engine, engines, wanted_image
 from dockertools_py.errors import DockertoolsError, shown
 
@@ -25,7 +25,7 @@ def run(arguments: list[str]) -> int:
     found = engines(options)
     if len(found) != 1:
         raise DockertoolsError("run: a cluster has several nodes; load the image, then use kubectl run")
-    wanted = wanted_image(options)
+    wanted = wanted_image(options, found[0].platform)
     terminal = sys.stdin is not None and sys.stdin.isatty() and sys.stdout is not None and sys.stdout.isatty()
     loading = Loading(found[0], wanted, options.zstd, verb="run")
     plan = loading.plan(full=False)
@@ -53,11 +53,12 @@ def split(arguments: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _chosen_after(options: argparse.Namespace, theirs: list[str]) -> list[str]:
-    """The engine's options without those that choose it, which are noted in `options`."""
+    """The engine's options without those that choose it and the image, which are noted in `options`."""
     late = argparse.ArgumentParser(prog="dockertools-py run", allow_abbrev=False, add_help=False)
     add_engine(late)
+    add_platform(late)
     chosen, rest = late.parse_known_args(theirs)
-    for name in ("to", "namespace", "address"):
+    for name in ("platform", "to", "namespace", "address"):
         if getattr(chosen, name) is not None:
             setattr(options, name, getattr(chosen, name))
     return rest

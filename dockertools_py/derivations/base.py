@@ -4,13 +4,9 @@ from pathlib import Path
 
 from dockertools_py.derivations.attributes import Attributes
 from dockertools_py.errors import DockertoolsError
-from dockertools_py.formats.image_reader import (
-    StoredImage,
-    choose,
-    read_image_and_places,
-    stored_images,
-)
+from dockertools_py.formats.image_reader import read_image_and_places
 from dockertools_py.formats.members import Reader
+from dockertools_py.formats.stored_images import StoredImage, choose, fitting, images_by_platform, stored_images
 from dockertools_py.formats.uncompressed import uncompressed
 from dockertools_py.model.platform import Platform
 from dockertools_py.store.description import write_image, write_places
@@ -26,13 +22,15 @@ def build(attributes: Attributes) -> None:
     attributes.out.mkdir()
     try:
         reader = Reader.open(_plain(attributes, given), str(given))
-        there = stored_images(reader)
         if not spec["all"]:
             platform = Platform.from_json(spec["platform"])
+            there = images_by_platform(reader)
+            if not fitting(there, platform):
+                there = stored_images(reader)  # Docker's list, if there is one, has what there is
             stored = choose(there, spec["imageName"], spec["imageTag"], str(given), platform)
             _write(attributes.out, reader, stored, spec["zstd"])
             return
-        for number, stored in enumerate(there):
+        for number, stored in enumerate(stored_images(reader)):
             folder = attributes.out / str(number)
             folder.mkdir()
             _write(folder, reader, stored, spec["zstd"])

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dockertools_py.formats.image_reader import StoredImage, read_image_and_places
+from dockertools_py.formats.image_reader import read_image_and_places
 from dockertools_py.formats.members import Reader
+from dockertools_py.formats.stored_images import StoredImage
 from dockertools_py.model.digest import Digest
 from dockertools_py.model.entry import Entry
 from dockertools_py.pack.bundle import blob_name

@@ -21,6 +21,7 @@ from dockertools_py.engines.engine import Engine, Held, Refused, Wanted, WriteAr
 from dockertools_py.engines.record import Record
 from dockertools_py.errors import DockertoolsError, shown
 from dockertools_py.model.digest import Digest
+from dockertools_py.model.platform import Platform
 from dockertools_py.model.reference import Reference
 
 MANIFESTS_SINCE = (1, 48)
@@ -50,6 +51,10 @@ class Docker(Engine):
         product, _, version = self._headers.get("server", "").partition(" ")[0].partition("/")
         name = "Podman" if self._is_podman() else "Docker" if product in ("", "Docker") else shown(product, 30)
         return f"{name} {shown(version, 30)} at {self._api.endpoint.url}".replace("  ", " ")
+
+    def platform(self) -> Platform:
+        """See Engine. The daemon may be elsewhere; it says what its kernel calls the machine, and Podman what Go does."""
+        return Platform.of_machine(str(self._info.get("Architecture")))
 
     def lacks(self, reference: Reference, wanted: Wanted) -> str | None:
         """See Engine."""
@@ -196,8 +201,11 @@ class Docker(Engine):
     def _has_containerd_store(self) -> bool:
         if self._is_podman():
             return False
-        info = self._get("/info").object(f"{self.title()}: what it says of itself")
-        return "io.containerd.snapshotter.v1" in json.dumps(info.get("DriverStatus"))
+        return "io.containerd.snapshotter.v1" in json.dumps(self._info.get("DriverStatus"))
+
+    @cached_property
+    def _info(self) -> Mapping[str, Any]:
+        return self._get("/info").object(f"{self.title()}: what it says of itself")
 
     def _is_podman(self) -> bool:
         return self._headers.get("server", "").startswith("Libpod/")

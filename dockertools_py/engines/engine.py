@@ -1,5 +1,6 @@
 """What a container engine is asked, and the image that it shall have."""
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -8,6 +9,7 @@ from typing import Self
 
 from dockertools_py.errors import DockertoolsError
 from dockertools_py.model.digest import Digest
+from dockertools_py.model.platform import Platform
 from dockertools_py.model.reference import Reference
 from dockertools_py.pack.bundle import Bundle, NamedImage, bundle
 from dockertools_py.pack.layer import Layer
@@ -75,6 +77,10 @@ class Engine(ABC):
     @abstractmethod
     def title(self) -> str:
         """What it is, and where, for people."""
+
+    def platform(self) -> Platform:
+        """What it runs: of an index the image for it is sent. As a rule that is what runs here."""
+        return Platform.of_machine(os.uname().machine)
 
     @abstractmethod
     def lacks(self, reference: Reference, wanted: Wanted) -> str | None:

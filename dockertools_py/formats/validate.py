@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from dockertools_py.errors import DockertoolsError, MissingProgramError, shown
-from dockertools_py.formats.image_reader import ATTESTATION, REFERENCE_TYPE, file_compressor
+from dockertools_py.formats.image_reader import file_compressor
 from dockertools_py.formats.members import Reader
+from dockertools_py.formats.stored_images import ATTESTATION, REFERENCE_TYPE
 from dockertools_py.model import canonical_json
 from dockertools_py.model.descriptor import Descriptor
 from dockertools_py.model.digest import Digest

@@ -48,7 +48,7 @@ in
       spec = { bash = "${pkgs.bash}/bin/bash"; command = [ "${executable}" ]; inherit program; };
       meta.mainProgram = program;
     })
-    (builtins.intersectAttrs { stream = null; load = null; push = null; lazyPush = null; run = null; } image);
+    (builtins.intersectAttrs { stream = null; load = null; lazyLoad = null; push = null; lazyPush = null; run = null; } image);
   release = { constituents, releaseName, meta }:
     scope.runBuilder
       {

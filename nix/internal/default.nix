@@ -28,7 +28,7 @@ let
     executable = import ./executable.nix scope;
     image = import ./image.nix scope;
     imageArguments = import ./imageArguments.nix scope;
-    lazyPush = import ./lazyPush.nix scope;
+    lazy = import ./lazy.nix scope;
     layerGroups = import ./layerGroups.nix scope;
     layeredImage = import ./layeredImage.nix scope;
     owners = import ./owners.nix scope;

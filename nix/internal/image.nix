@@ -9,7 +9,7 @@
 #   platform              null where only the build knows it
 #   stack                 derivations which describe its layers, the base's included: to be counted
 #   config                with what is inherited from images of ours; what a foreign base has is known only to the build
-{ runBuilder, executable, lazyPush, names, zstdProgram, caFile, ... }:
+{ runBuilder, executable, lazy, names, zstdProgram, caFile, ... }:
 { name, tag, description, described ? null, config, layers, platform ? null, stack ? [ description ], roots, copied, descriptions, rootDescriptions, bound, blobsFor, compressor, compressionLevel, meta, fileName ? names.baseName (names.lower name) }:
 let
   inherit (builtins) concatMap unsafeDiscardStringContext;
@@ -59,8 +59,8 @@ archive // {
   push = script "push" ([ "push" ]
     ++ concatMap (folder: [ "--blobs" (unsafeDiscardStringContext "${folder}") ]) blobs
     ++ pushed ++ [ "${description}" ]);
-  # The same for a machine that has nothing of the image.
-  lazyPush = lazyPush { inherit fileName description blobs; arguments = pushed; };
+  # Both for a machine that has nothing of the image.
+  inherit (lazy { inherit fileName description blobs; push = pushed; load = zstd ++ named; }) lazyPush lazyLoad;
   dockertoolsImage = {
     inherit description; # image.json and config.json
     inherit roots; # store paths whose closures are in it whole …

@@ -16,7 +16,7 @@ from dockertools_py.commands.run import split
 from dockertools_py.errors import DockertoolsError
 from tests.conftest import Nix
 from tests.engines.fake_docker import State, fake_docker
-from tests.formats.images import description
+from tests.formats.images import PLATFORMS, description, description_of_index
 from tests.oracle.programs import CHECKOUT, dockertools
 
 ARGUMENTS = '#!/bin/sh\nprintf "%s\\n" "$0" "$@"\n'
@@ -175,6 +175,36 @@ def test_run_takes_its_own_options_last_too(daemon: tuple[State, str], image: Pa
     )
 
 
+def test_the_image_of_an_index_for_the_engine(daemon: tuple[State, str], tmp_path: Path) -> None:
+    """It may be elsewhere, and says for what machine it is; who knows better says --platform."""
+    state, _ = daemon
+    index = description_of_index(tmp_path / "index")
+    ids = {name: json.loads(dockertools("inspect", index, "--json", "--platform", name).stdout)["id"] for name in PLATFORMS}
+    assert len(set(ids.values())) == len(PLATFORMS)
+    for machine, name in (("x86_64", "linux/amd64"), ("aarch64", "linux/arm64"), ("arm64", "linux/arm64")):
+        state.machine = machine
+        done = dockertools("load", index, "-t", f"{machine}:1")
+        assert (done.returncode, done.stdout) == (0, f"{machine}:1\n"), done.stderr
+        assert state.names[f"docker.io/library/{machine}:1"] == ids[name]
+    dockertools("load", index, "-t", "other:1", "--platform", "linux/amd64")
+    assert state.names["docker.io/library/other:1"] == ids["linux/amd64"]
+    done = dockertools("run", "-t", "run:1", index, "ls", "--", "--platform", "linux/amd64", stdin=subprocess.DEVNULL)
+    assert done.stdout.splitlines()[1:] == ["run", "--rm", "--interactive", "run:1", "ls"]
+    assert state.names["docker.io/library/run:1"] == ids["linux/amd64"]
+    state.machine = "s390x"
+    assert failure("load", index, "-t", "one:1") == (
+        f"{index}: no image for linux/s390x in it; choose one (--platform OS/ARCH); there is: linux/amd64, linux/arm64"
+    )
+    one = description(tmp_path / "one")
+    assert failure("load", one, "-t", "one:1", "--platform", "linux/arm64") == (
+        f"{one}: an image for linux/amd64, not for linux/arm64"
+    )
+    assert failure("load", index, "--platform", "arm64") == (
+        "platform 'arm64': write os/architecture, as in linux/amd64 or linux/arm/v7"
+    )
+    assert "docker.io/library/one:1" not in state.names
+
+
 def test_run_on_a_terminal(daemon: tuple[State, str], image: Path) -> None:
     leader, follower = pty.openpty()
     streams = {"stdin": follower, "stdout": follower, "stderr": subprocess.PIPE}
@@ -238,6 +268,6 @@ print(*sys.modules)
     done = subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT, capture_output=True, text=True, check=True)
     names = {name.removeprefix("dockertools_py.") for name in done.stdout.splitlines()[-1].split()}
     assert "engines.docker" in names
-    late = {"formats.image_reader", "formats.archive", "store.produce", "pack.compression"}
+    late = {"formats.image_reader", "formats.stored_images", "formats.archive", "store.produce", "pack.compression"}
     late |= {"engines.containerd", "engines.podman", "engines.programs"}
     assert names & late == set()

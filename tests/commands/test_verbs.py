@@ -1,6 +1,7 @@
 """Every verb as a user runs it: what is printed, the exit code, and what is written."""
 
 import json
+import os
 import tarfile
 from pathlib import Path
 
@@ -8,7 +9,14 @@ import pytest
 
 from dockertools_py import __version__
 from dockertools_py.__main__ import VERBS
-from tests.formats.images import HASH, description
+from dockertools_py.formats.archive import write_archive
+from dockertools_py.formats.layout import write_layout
+from dockertools_py.formats.output import new_file
+from dockertools_py.model.reference import Reference
+from dockertools_py.pack.graph_bundle import index_bundle
+from dockertools_py.store.description import read_image, read_index
+from dockertools_py.store.produce import layer_chunks
+from tests.formats.images import HASH, PLATFORMS, description, description_of_index
 from tests.oracle.image import Handmade, digest, write_folder, write_tar
 from tests.oracle.programs import dockertools, need
 
@@ -74,6 +82,35 @@ def test_inspect(image: Path) -> None:
     assert text[7].strip() == str(image.parent / f"{HASH}-p0")
     value = json.loads(succeeds("inspect", image, "--json"))
     assert [layer["storePaths"] for layer in value["layers"]] == [[str(image.parent / f"{HASH}-p{n}")] for n in (0, 1)]
+
+
+def test_inspect_an_index(tmp_path: Path) -> None:
+    """As Nix describes it, as a layout, and as an archive, in which Docker's list has one of its images."""
+    index = description_of_index(tmp_path / "index")
+    archive, layout = tmp_path / "a.tar", tmp_path / "layout"
+    whole = index_bundle(
+        [(platform, read_image(folder)) for platform, folder in read_index(index)[0]], {}, [Reference("a", "1")], {}
+    )
+    with new_file(archive) as out:
+        write_archive(whole, out, layer_chunks)
+    write_layout(whole, layout, layer_chunks)
+    for path in (index, archive, layout):
+        assert "index    of linux/amd64, linux/arm64; another one: --platform" in succeeds("inspect", path).splitlines()
+        for platform in PLATFORMS:
+            value = json.loads(succeeds("inspect", path, "--json", "--platform", platform))
+            assert (value["platform"], value["platforms"]) == (platform, list(PLATFORMS))
+        own = json.loads(succeeds("inspect", path, "--json"))["platform"]
+        assert own == {"x86_64": "linux/amd64", "aarch64": "linux/arm64"}[os.uname().machine]
+        one = tmp_path / "one.tar"
+        succeeds("archive", path, "-o", one, "-t", "one:1", "--platform", "linux/arm64")
+        value = json.loads(succeeds("inspect", one, "--json"))
+        assert (value["platform"], value["platforms"], value["references"]) == ("linux/arm64", [], ["one:1"])
+
+
+def test_a_layout_of_one_image_with_two_names(tmp_path: Path, image: Path) -> None:
+    succeeds("layout", image, "-o", tmp_path / "layout", "-t", "a:1", "-t", "b:2")
+    assert succeeds("inspect", tmp_path / "layout").splitlines()[0] == "name     a:1, b:2"
+    assert succeeds("archive", tmp_path / "layout", "-o", tmp_path / "a.tar") == f"{tmp_path}/a.tar\n"
 
 
 def test_compressors_change_blobs_and_not_the_id(tmp_path: Path, image: Path) -> None:

@@ -76,6 +76,8 @@ class State:
     instead: dict[str, Callable[[], tuple[int, bytes]]] = field(default_factory=dict)
     """Answers in the place of its own, by `METHOD /path` up to the query."""
     stop_reading_after: int | None = None
+    machine: str = "x86_64"
+    """What its kernel calls the machine."""
 
     def remove(self, name: str) -> None:
         """As rmi does with a name and what only that keeps; blobs that nothing names any more go too."""
@@ -180,7 +182,7 @@ class _Handler(BaseHTTPRequestHandler):
         state = self.server.state
         if path == "/info":
             driver = [["driver-type", "io.containerd.snapshotter.v1"]] if state.kind.by == "blob" else [["x", "true"]]
-            return 200, {"DriverStatus": driver}
+            return 200, {"DriverStatus": driver, "Architecture": state.machine}
         if path == "/images/json":
             return 200, self._listed(query)
         if path == "/images/load":

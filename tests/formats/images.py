@@ -10,9 +10,11 @@ from dockertools_py.pack.bundle import NamedImage
 from dockertools_py.pack.image import Image
 from dockertools_py.pack.layer import PathsSource
 from dockertools_py.store.describe import describe
-from dockertools_py.store.description import write_image
+from dockertools_py.store.description import write_image, write_index
 
 CREATED = "1970-01-01T00:00:01Z"
+AMD64 = Platform("amd64")
+PLATFORMS = ("linux/amd64", "linux/arm64")
 HASH = "0123456789abcdfghijklmnpqrsvwxyz"
 
 
@@ -25,7 +27,9 @@ def store_path(folder: Path, name: str, files: dict[str, bytes]) -> str:
     return str(top)
 
 
-def described(folder: Path, *, layers: int = 2, size: int = 3000, random: bool = False) -> Image:
+def described(
+    folder: Path, *, layers: int = 2, size: int = 3000, random: bool = False, platform: Platform = AMD64
+) -> Image:
     """An image of a few layers from trees that are made in `folder`."""
     paths = [
         store_path(
@@ -38,7 +42,7 @@ def described(folder: Path, *, layers: int = 2, size: int = 3000, random: bool =
         )
         for number in range(layers)
     ]
-    image = Image(ImageConfig(Platform("amd64")), ()).append(
+    image = Image(ImageConfig(platform), ()).append(
         (describe(PathsSource((path,))) for path in paths), CREATED
     )
     return image.with_config({"Cmd": ["/bin/sh"], "Env": ["PATH=/bin"]}, CREATED)
@@ -51,6 +55,18 @@ def description(folder: Path, *, layers: int = 2, size: int = 3000, random: bool
     (folder / "image").mkdir()
     write_image(folder / "image", image)
     return folder / "image"
+
+
+def description_of_index(folder: Path) -> Path:
+    """The same of an index, of an image for each of PLATFORMS."""
+    images = []
+    for name in PLATFORMS:
+        own = folder / name.replace("/", "-")
+        (own / "image").mkdir(parents=True)
+        write_image(own / "image", described(own, platform=Platform.parse(name)))
+        images.append((Platform.parse(name), own / "image"))
+    write_index(folder, images, {})
+    return folder
 
 
 def named(folder: Path, *names: str) -> NamedImage:

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from dockertools_py.errors import DockertoolsError
-from dockertools_py.formats.image_reader import read_image, stored_images
+from dockertools_py.formats.image_reader import read_image
 from dockertools_py.formats.members import Reader
+from dockertools_py.formats.stored_images import stored_images
 from dockertools_py.formats.validate import validate
 from dockertools_py.model.reference import parse_all
 from dockertools_py.pack.bundle import NamedImage, bundle

@@ -9,15 +9,13 @@ from pathlib import Path
 import pytest
 
 from dockertools_py.errors import DockertoolsError
-from dockertools_py.formats.image_reader import StoredImage, choose, read_image, read_layer, stored_images
+from dockertools_py.formats.image_reader import read_image, read_layer
 from dockertools_py.formats.members import Reader
+from dockertools_py.formats.stored_images import choose, stored_images
 from dockertools_py.model.manifest import MAX_LAYERS_READ
-from dockertools_py.model.platform import Platform
-from dockertools_py.model.reference import parse_all
 from dockertools_py.pack.image import Image
 from tests.oracle.image import (
     INDEX,
-    MANIFEST,
     Handmade,
     blob,
     descriptor,
@@ -157,43 +155,6 @@ def test_more_layers_than_any_image_has(tmp_path: Path) -> None:
     )
 
 
-def test_a_name_that_is_a_tag_only(tmp_path: Path) -> None:
-    # As `skopeo copy … oci:layout:1.0` writes it: it names the image in the layout, and is no name for an engine.
-    files = Handmade(names=()).files()
-    del files["manifest.json"]
-    manifest = next(data for data in files.values() if MANIFEST.encode() in data and b'"layers"' in data)
-    note = {"org.opencontainers.image.ref.name": "V1.0"}
-    files["index.json"] = encode({"manifests": [descriptor(manifest, MANIFEST, annotations=note)]})
-    (image,) = stored_images(Reader.open(write_tar(tmp_path / "a.tar", files)))
-    assert parse_all(image.names) == ()
-    assert choose([image], None, "V1.0", "it") == image
-
-
-SEVERAL = (
-    StoredImage(("docker.io/library/one:1", "docker.io/library/one:2"), "c1", ()),
-    StoredImage(("example.org/two:latest",), "c2", ()),
-    StoredImage((), "c3", ()),
-)
-THERE = "docker.io/library/one:1, docker.io/library/one:2, example.org/two:latest, one without a name"
-
-
-@pytest.mark.parametrize(
-    ("name", "tag", "config"),
-    [
-        ("one", None, "c1"),
-        ("one", "2", "c1"),
-        ("docker.io/library/one", "1", "c1"),
-        ("example.org/two", "latest", "c2"),
-        (None, "latest", "c2"),
-    ],
-)
-def test_choosing(name: str | None, tag: str | None, config: str) -> None:
-    assert choose(SEVERAL, name, tag, "x.tar").config == config
-
-
-AMD, ARM = Platform("amd64"), Platform("arm64", variant="v8")
-
-
 def test_a_layer_of_several_names_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As Docker before 25 says that two layers are one; each name's digest is compared all the same."""
     layer = layer_of("f")
@@ -219,26 +180,6 @@ def test_a_layer_of_several_names_is_read_once(tmp_path: Path, monkeypatch: pyte
         read(write_tar(tmp_path / "b.tar", files, {"b/layer.tar": "../a/layer.tar", wrong: "a/layer.tar"}))
 
 
-OF_PLATFORMS = tuple(StoredImage(("x:1",), str(platform), (), platform) for platform in (AMD, ARM))
-
-
-def test_choosing_by_platform() -> None:
-    assert choose(OF_PLATFORMS, None, None, "it", AMD).config == "linux/amd64"
-    assert choose(OF_PLATFORMS, "x", "1", "it", Platform("arm64")).config == "linux/arm64/v8"
-    for platform in (None, Platform("s390x")):
-        with pytest.raises(DockertoolsError) as caught:
-            choose(OF_PLATFORMS, None, None, "it", platform)
-        assert str(caught.value) == (
-            "it: 2 images in it: choose one (`architecture`, or `dockertools-py copy … --platform OS/ARCH` before); "
-            "there is: x:1 for linux/amd64, x:1 for linux/arm64/v8"
-        )
-    arms = tuple(StoredImage((), variant, (), Platform("arm", "linux", variant)) for variant in ("v6", "v7"))
-    assert [choose(arms, None, None, "it", arm.platform).config for arm in arms] == ["v6", "v7"]
-    assert choose(arms, None, None, "it", Platform("arm")).config == "v7"
-    # Who names the only image there is means it.
-    assert choose(OF_PLATFORMS[1:], None, None, "it", AMD).config == "linux/arm64/v8"
-
-
 def test_attestations_are_no_images(tmp_path: Path) -> None:
     made = Handmade()
     files = made.files()
@@ -248,29 +189,6 @@ def test_attestations_are_no_images(tmp_path: Path) -> None:
     index["manifests"].append(attestation)
     files["index.json"] = encode(index)
     is_whole(read(write_tar(tmp_path / "a.tar", files)), made)
-
-
-@pytest.mark.parametrize(
-    ("images", "name", "tag", "message"),
-    [
-        (
-            SEVERAL,
-            None,
-            None,
-            f"3 images in it: choose one (fromImageName and fromImageTag, or --choose NAME:TAG); there is: {THERE}",
-        ),
-        (SEVERAL, "one", "3", f"no image one:3 in it; there is: {THERE}"),
-        (SEVERAL, None, "9", f"no image *:9 in it; there is: {THERE}"),
-        (SEVERAL, "two", None, f"no image two:* in it; there is: {THERE}"),
-        ((), None, None, "no image *:* in it; there is: nothing"),
-    ],
-)
-def test_choosing_what_is_not_there(
-    images: tuple[StoredImage, ...], name: str | None, tag: str | None, message: str
-) -> None:
-    with pytest.raises(DockertoolsError) as caught:
-        choose(images, name, tag, "x.tar")
-    assert str(caught.value) == f"x.tar: {message}"
 
 
 def test_store_paths_of_layers_are_found(tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from dockertools_py.errors import DockertoolsError
-from dockertools_py.formats.image_reader import read_image, stored_images
+from dockertools_py.formats.image_reader import read_image
 from dockertools_py.formats.members import Reader
+from dockertools_py.formats.stored_images import stored_images
 from dockertools_py.formats.validate import Report, validate
 from tests.oracle.image import Files, Handmade, encode, write_tar
 

@@ -122,6 +122,29 @@ def test_platforms() -> None:
         assert Platform.from_json(platform.to_json()) == platform
     assert "variant" not in Platform("amd64").to_json()
     assert Platform.from_json({"architecture": "amd64", "os": None, "variant": None}) == Platform("amd64")
+    assert Platform.parse("linux/arm/v7") == Platform("arm", "linux", "v7")
+    for wrong in ("", "linux", "linux/", "a/b/c/d", "linux/am d"):
+        with pytest.raises(DockertoolsError, match=r"^platform .*: write os/architecture"):
+            Platform.parse(wrong)
+
+
+def test_the_platform_of_a_machine() -> None:
+    names = ("x86_64", "aarch64", "armv7l", "riscv64", "amd64", "None")
+    found = [str(Platform.of_machine(name)) for name in names]
+    assert found == ["linux/amd64", "linux/arm64", "linux/arm/v7", "linux/riscv64", "linux/amd64", "linux/None"]
+
+
+def test_the_best_of_several_platforms() -> None:
+    offered = [Platform.parse(name) for name in ("linux/amd64/v3", "linux/arm/v6", "linux/arm/v7", "linux/arm64/v8")]
+    for wanted, best in (
+        ("linux/arm/v7", "linux/arm/v7"),
+        ("linux/arm/v6", "linux/arm/v6"),
+        ("linux/arm64", "linux/arm64/v8"),
+        ("linux/amd64", None),
+        ("linux/arm/v5", None),
+    ):
+        assert Platform.parse(wanted).best_of(offered) == (Platform.parse(best) if best else None)
+    assert Platform("amd64").best_of([]) is None
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from dockertools_py.errors import DockertoolsError
 from dockertools_py.model.descriptor import Descriptor
 from dockertools_py.model.digest import Digest
 from dockertools_py.model.platform import Platform
-from dockertools_py.registry.choice import choose, parse_platform
+from dockertools_py.registry.choice import choose
 from dockertools_py.registry.remote import Endpoint, RemoteImage, origin
 
 D = "sha256:" + "0" * 64
@@ -98,19 +98,12 @@ def test_origins() -> None:
 )
 def test_choice(wanted: str, there: list[str | None], chosen: int | None) -> None:
     entries = [
-        Descriptor("m", Digest("sha256", f"{n:064}"), n, {}, parse_platform(name) if name else None)
+        Descriptor("m", Digest("sha256", f"{n:064}"), n, {}, Platform.parse(name) if name else None)
         for n, name in enumerate(there)
     ]
     if chosen is None:
         with pytest.raises(DockertoolsError, match=f"^it: nothing for {wanted} in it; there is: ") as error:
-            choose(entries, parse_platform(wanted), "it")
+            choose(entries, Platform.parse(wanted), "it")
         assert "unknown" not in str(error.value)
     else:
-        assert choose(entries, parse_platform(wanted), "it") is entries[chosen]
-
-
-def test_platforms() -> None:
-    assert parse_platform("linux/arm/v7") == Platform("arm", "linux", "v7")
-    for wrong in ("", "linux", "linux/", "a/b/c/d", "linux/am d"):
-        with pytest.raises(DockertoolsError, match=r"^platform .*: write os/architecture"):
-            parse_platform(wrong)
+        assert choose(entries, Platform.parse(wanted), "it") is entries[chosen]
