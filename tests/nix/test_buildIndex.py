@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from tests.conftest import Nix
+from tests.engines.fake_docker import fake_docker
 from tests.nix.building import Build, Outputs, evaluate
+from tests.nix.opened import open_image
 from tests.registry.served import Rules, served
 
 FUNCTION = "buildIndex"
@@ -33,6 +35,8 @@ BUILDS = {
     "oci": "index.oci",
     "oci-archive": "index.ociArchive",
     "push": "index.push",
+    "load": "index.load",
+    "run": "index.run",
     "description": "index.description",
     "amd": "amd.oci",
     "arm": "arm.oci",
@@ -110,6 +114,33 @@ def test_it_is_pushed_as_it_is_in_the_layout(built: Outputs, tmp_path: Path) -> 
         subprocess.run(command, check=True, capture_output=True, env=environment)
         assert not any(r.body for r in rules.requests if "/blobs/" in r.path)
         assert json.loads(rules.content.manifests["arm"][0]) == blob(built["arm"], top(built["arm"])["digest"])
+
+
+def test_an_engine_gets_the_image_for_it(built: Outputs, tmp_path: Path) -> None:
+    """Under the name of the index, from the machine that the daemon says it is."""
+    with fake_docker(tmp_path, "docker-26") as (state, url):
+        environment = {"HOME": str(tmp_path), "PATH": f"{tmp_path}:/usr/bin:/bin", "DOCKER_HOST": url}
+        for machine, name in (("x86_64", "amd"), ("aarch64", "arm")):
+            state.machine = machine
+            done = subprocess.run([built["load"]], capture_output=True, text=True, env=environment, check=False)
+            assert (done.returncode, done.stdout) == (0, "app:2\n"), done.stderr
+            manifest = blob(built[name], top(built[name])["digest"])
+            assert state.names["docker.io/library/app:2"] == manifest["config"]["digest"]
+        (tmp_path / "docker").write_text('#!/bin/sh\necho "$@"\n')
+        (tmp_path / "docker").chmod(0o755)
+        command = [built["run"], "hello", "--", "--platform", "linux/amd64"]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, stdin=subprocess.DEVNULL, check=True)
+        assert done.stdout == "run --rm --interactive app:2 hello\n"
+
+
+def test_one_of_its_images_as_a_base(nix: Nix, built: Outputs) -> None:
+    """Docker's list in the archive has another one."""
+    base = f'build {{ name = "child"; fromImage = {built["index"]}; architecture = "ARCHITECTURE"; }}'
+    for architecture, name in (("amd64", "amd"), ("arm64", "arm")):
+        image = open_image(nix.build(base.replace("ARCHITECTURE", architecture)))
+        assert image.config["Env"] == [f"FOR={architecture}"]
+        manifest = blob(built[name], top(built[name])["digest"])
+        assert len(image.layers) == len(manifest["layers"])
 
 
 def test_a_platform_that_it_is_not_for(nix: Nix) -> None:

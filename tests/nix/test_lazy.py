@@ -1,8 +1,9 @@
-"""A machine with an empty store, a cache and a registry: what it takes from the one and sends to the other to push an image."""
+"""A machine with an empty store and a cache: what it takes from there to push an image to a registry, or to load it."""
 
 import json
 import os
 import subprocess
+import tarfile
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import pytest
 
 from tests.clients.need import need_root
 from tests.conftest import Nix, wrapped
+from tests.engines.fake_docker import fake_docker
 from tests.nix.building import NIX_COMMAND, names
 from tests.nix.caching import said, served
 from tests.registry.programs import docker_registry, running
@@ -61,8 +63,8 @@ class Machine:
         """The output of an expression, evaluated and realised there."""
         return self.run("nix-build", "--no-out-link", "-E", wrapped(expression)).stdout.strip()
 
-    def push(self, script: str, *words: str) -> list[dict[str, Any]]:
-        """What the script tells of the push, its events in order."""
+    def tell(self, script: str, *words: str) -> list[dict[str, Any]]:
+        """What a script tells of a push or a load, its events in order."""
         return [json.loads(line) for line in self.run(script, "--json", *words).stdout.splitlines()]
 
 
@@ -99,6 +101,14 @@ class Farm:
         self.asked.clear()
         return names({urls[path] for path in paths})
 
+    def image_id(self, last: str) -> str:
+        """Of the image, which is the digest of its config."""
+        archive = self.nix.build(self.expression(last, "archive"))
+        with tarfile.open(archive) as tar:
+            listed = tar.extractfile("manifest.json")
+            assert listed
+            return str(json.load(listed)[0]["Config"]).removeprefix("blobs/").replace("/", ":")
+
     def digest(self, last: str) -> str:
         """Of the manifest that the image has as an OCI layout."""
         index = json.loads((self.nix.build(self.expression(last, "oci")) / "index.json").read_text())
@@ -112,7 +122,7 @@ def farm(nix: Nix, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
     nix.run("nix-store", "--generate-binary-cache-key", "farm-1", str(folder / "secret"), str(folder / "public"))
     prelude = IMAGE.replace("SALT", os.urandom(16).hex())
     built = nix.build_all(
-        f'let {prelude} in map (last: with image last; [ push lazyPush lazyPush.layers ]) [ "1" "2" ]'
+        f'let {prelude} in map (last: with image last; [ push lazyPush lazyLoad lazyPush.layers ]) [ "1" "2" ]'
     )
     to = f"file://{folder}/cache?secret-key={folder}/secret&compression=none"
     nix.run(*NIX_COMMAND, "copy", "--to", to, *map(str, built))
@@ -142,19 +152,59 @@ def test_what_the_registry_has_is_not_fetched(nix: Nix, farm: Farm, machine: Mac
     assert farm.taken() == names(own), "python and the program"
     assert not [name for name in names(own) if name.startswith(("hello", "last", "r1", "root-layer"))]
 
-    events = machine.push(scripts[0], f"{farm.registry}/some/app:1")
+    events = machine.tell(scripts[0], f"{farm.registry}/some/app:1")
     assert events[-1]["digest"] == farm.digest('"1"')
     assert events[-1]["layersSent"] == 0 and farm.taken() == []
-    events = machine.push(scripts[1], f"{farm.registry}/some/app:1")
+    events = machine.tell(scripts[1], f"{farm.registry}/some/app:1")
     assert events[-1]["digest"] == farm.digest('"2"')
     assert events[-1]["layersSent"] == len(LAST) and farm.taken() == LAST
+
+
+def test_an_engine_gets_what_it_lacks(
+    nix: Nix, farm: Farm, machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of its own store the machine has nothing of the image, not even what the engine has."""
+    scripts = [machine.build(farm.expression(last, "lazyLoad")) for last in ('"1"', '"2"')]
+    assert farm.taken() == names(closure(nix, *scripts)), "python and the program"
+    with fake_docker(tmp_path, "docker-26") as (state, url):
+        monkeypatch.setenv("DOCKER_HOST", url)
+        events = machine.tell(scripts[0])
+        assert (events[0]["event"], events[-1]["id"]) == ("said", farm.image_id('"1"'))
+        fetched = farm.taken()
+        assert len(fetched) > len(LAST) and all("layer" in name and name.endswith("-gz") for name in fetched)
+        for layers, taken in ((len(LAST), LAST), (0, [])):
+            events = machine.tell(scripts[1])
+            assert (events[-1]["layersSent"], events[-1]["id"]) == (layers, farm.image_id('"2"'))
+            assert farm.taken() == taken
+        assert set(state.images) == {farm.image_id(last) for last in ('"1"', '"2"')}
+        # All is sent once more where the engine loses something: what was left out is fetched then.
+        state.names.clear()
+        state.images.clear()
+        (again,) = {event["references"][0] for event in machine.tell(scripts[0], "--full")[-1:]}
+        assert again == "app:1"
+
+
+def test_a_load_that_no_cache_can_feed(
+    farm: Farm, machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = machine.build(farm.expression('"1"', "lazyLoad"))
+    with fake_docker(tmp_path, "docker-26") as (state, url):
+        monkeypatch.setenv("DOCKER_HOST", url)
+        done = machine.run("env", "NIX_CONFIG=substituters =", script, check=False)
+        assert (done.returncode, done.stdout) == (1, "")
+        *_, last = done.stderr.splitlines()
+        assert last.startswith("dockertools-py load: /nix/store/")
+        assert "neither here nor in a cache that Nix asks (" in last
+        assert last.endswith("or use `image.push` or `image.load`, which have what they need")
+        # The engine was asked, and sent nothing.
+        assert state.requests and not state.uploads
 
 
 def test_a_new_registry_gets_the_blobs_of_the_cache(nix: Nix, farm: Farm, machine: Machine) -> None:
     """As they are: no store path of the image is fetched, and nothing is compressed."""
     script = machine.build(farm.expression('"2"', "lazyPush"))
     farm.asked.clear()
-    events = machine.push(script, f"{farm.registry}/new/app:1", f"{farm.registry}/newer/app:1")
+    events = machine.tell(script, f"{farm.registry}/new/app:1", f"{farm.registry}/newer/app:1")
     assert events[-1]["digest"] == farm.digest('"2"')
     listed = nix.build(farm.expression('"2"', "lazyPush.layers"))
     blobs = closure(nix, listed) - {str(listed)}
@@ -168,7 +218,7 @@ def test_uncompressed_layers_are_made_of_store_paths(nix: Nix, farm: Farm, machi
     nix.run(*NIX_COMMAND, "copy", "--to", farm.filled, *map(str, built))
     script = machine.build(f"({plain}).lazyPush")
     tools = set(farm.taken())
-    machine.push(script, f"{farm.registry}/plain/app:1")
+    machine.tell(script, f"{farm.registry}/plain/app:1")
     in_image = closure(nix, built[1]) - {str(built[1])}
     assert set(farm.taken()) == set(names(in_image)) - tools >= {"last", "r1"}
 
@@ -183,7 +233,7 @@ def test_an_index(nix: Nix, farm: Farm, machine: Machine) -> None:
     nix.run(*NIX_COMMAND, "copy", "--to", farm.filled, *map(str, built))
     script = machine.build(f"{index}.lazyPush")
     farm.asked.clear()
-    events = machine.push(script, f"{farm.registry}/index/app:1")
+    events = machine.tell(script, f"{farm.registry}/index/app:1")
     top = json.loads((layout / "index.json").read_text())["manifests"][0]
     assert events[-1]["digest"] == top["digest"]
     fetched = farm.taken()
@@ -198,7 +248,7 @@ def test_push_fetches_all_that_it_describes(nix: Nix, farm: Farm, machine: Machi
     assert done.stdout.strip() == str(script)
     assert said(done, "built") == []
     assert farm.taken() == names(closure(nix, script))
-    events = machine.push(str(script), f"{farm.registry}/whole/app:1")
+    events = machine.tell(str(script), f"{farm.registry}/whole/app:1")
     assert events[-1]["digest"] == farm.digest('"2"')
     assert farm.taken() == []
 
