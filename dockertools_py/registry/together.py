@@ -2,12 +2,16 @@
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import TypeVar
 
 AT_ONCE = 6
 """Requests to a registry at the same time, as many as Docker and skopeo make of blobs."""
+
+AWAKE = 0.2
+"""Seconds after which whoever waits wakes, whether anything ended or not. Python looks for signals before it waits and when
+it wakes: one that comes in between, or that the kernel gives to another thread, would count only when the next task ends."""
 
 T = TypeVar("T")
 
@@ -39,7 +43,10 @@ def together(tasks: Sequence[Callable[[], T]], workers: int = AT_ONCE) -> list[T
     results: dict[int, T | None] = {}
     try:
         while len(results) < len(tasks):
-            number, result, error = ended.get()
+            try:
+                number, result, error = ended.get(timeout=AWAKE)
+            except Empty:
+                continue
             if error:
                 raise error
             results[number] = result

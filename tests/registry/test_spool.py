@@ -139,23 +139,3 @@ def test_a_spool_that_fails_wakes_those_who_wait() -> None:
     with pytest.raises(DockertoolsError, match=r"^gone$"):
         spool.available(1)
     assert not spool.is_open()
-
-
-def test_together_raises_what_failed_first_and_begins_no_more() -> None:
-    begun: list[int] = []
-    stalled = threading.Event()
-
-    def task(number: int) -> int:
-        begun.append(number)
-        if number == 1:
-            raise DockertoolsError("one")
-        if number == 0:
-            stalled.wait(60)  # nobody waits for it
-        return number
-
-    with pytest.raises(DockertoolsError, match=r"^one$"):
-        together([partial(task, number) for number in range(100)], 2)
-    stalled.set()
-    assert len(begun) < 100
-    assert together([partial(int, str(number)) for number in range(50)], 7) == list(range(50))
-    assert together([]) == []
