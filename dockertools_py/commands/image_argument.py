@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dockertools_py.commands.zstd import add_zstd
-from dockertools_py.errors import DockertoolsError
+from dockertools_py.errors import DockertoolsError, shown
 from dockertools_py.model.platform import Platform
 from dockertools_py.model.reference import Reference, parse_all
 from dockertools_py.pack.bundle import NamedImage
@@ -22,6 +22,8 @@ class Opened:
 
     named: NamedImage
     platforms: tuple[Platform, ...] = ()
+    is_lazy: bool = False
+    """Whether its description refers to none of its layers: these may not be here."""
 
 
 def parser(verb: str, description: str | None) -> argparse.ArgumentParser:
@@ -57,24 +59,22 @@ def this_platform() -> Platform:
     return Platform.of_machine(os.uname().machine)
 
 
-def named_image(options: argparse.Namespace, find_platform: FindPlatform = this_platform) -> NamedImage:
-    """The image under the names that the arguments give it."""
-    named = opened(options, find_platform).named
+def named_image(
+    options: argparse.Namespace, find_platform: FindPlatform = this_platform, *, is_fetching: bool = False
+) -> NamedImage:
+    """The image under the names that the arguments give it. Raises DockertoolsError for a lazy one, which must be fetched."""
+    found = chosen_image(options, find_platform)
+    if found.is_lazy and not is_fetching:
+        raise DockertoolsError(f"{options.image}: its layers need not be here: use `load`, `run` or `push`, which fetch them")
+    named = found.named
     names = options.tag or ([] if named.references else [options.default_tag] if options.default_tag else [])
     return replace(named, references=tuple(map(Reference.parse, names))) if names else named
 
 
-def opened(options: argparse.Namespace, find_platform: FindPlatform = this_platform) -> Opened:
-    """The image that the arguments of `add_image` say; `find_platform` is asked where they leave open which of an index.
-
-    Raises DockertoolsError when there is none.
-    """
+def chosen_image(options: argparse.Namespace, find_platform: FindPlatform = this_platform) -> Opened:
+    """The image that the arguments of `add_image` say. Raises DockertoolsError when there is none."""
     platform = Platform.parse(options.platform) if options.platform else None
-    found = open_image(options.image, options.choose, options.zstd, platform, find_platform)
-    own = found.named.image.config.platform
-    if platform and not own.runs_on(platform):
-        raise DockertoolsError(f"{options.image}: an image for {own}, not for {platform}")
-    return found
+    return open_image(options.image, options.choose, options.zstd, platform, find_platform)
 
 
 def open_image(
@@ -84,49 +84,57 @@ def open_image(
     platform: Platform | None = None,
     find_platform: FindPlatform = this_platform,
 ) -> Opened:
-    """The image at `path`; `choice` is NAME:TAG where it holds several. Raises DockertoolsError when there is none."""
+    """The image at `path`; `choice` is NAME:TAG where it holds several.
+
+    It must be for `platform`, if that is given; else `find_platform` is asked which image of an index is meant.
+    Raises DockertoolsError when there is none.
+    """
     if not path.exists():
         raise DockertoolsError(f"{path}: no such file or directory")
     if path.is_dir():
         if description.is_index(path):
             return _of_index(path, platform or find_platform())
         if described := _described(path):
-            return Opened(described)
+            _check_platform(described.named.image.config.platform, platform, path)
+            return described
     # What Nix described needs no reader of archives: a third of the milliseconds until `load` asks its first question.
-    from dockertools_py.formats.image_reader import read_image  # noqa: PLC0415
+    from dockertools_py.formats.image_reader import read_config, read_image  # noqa: PLC0415
     from dockertools_py.formats.members import Reader  # noqa: PLC0415
-    from dockertools_py.formats.stored_images import are_one_index, called, choose, images_by_platform  # noqa: PLC0415
+    from dockertools_py.formats.stored_images import choose, image_of, list_images  # noqa: PLC0415
 
-    reader = Reader.open(path)
+    reader, what = Reader.open(path), str(path)
     wanted = Reference.parse(choice) if choice else None
     name, tag = (wanted.name, wanted.tag) if wanted else (None, None)
-    images = images_by_platform(reader)
-    same = called(images, name, tag)
-    is_index = are_one_index(same)
-    if is_index and not platform:
-        platform = find_platform()
-    stored = choose(images, name, tag, str(path), platform)
-    platforms = tuple(image.platform for image in same if image.platform) if is_index else ()
-    return Opened(NamedImage(read_image(reader, stored, zstd), parse_all(stored.names)), platforms)
+    one = choose(list_images(reader), what, name=name, tag=tag, platform=platform)
+    stored = image_of(one, what, find_platform, platform)
+    if platform and not one.is_index:  # before all of it is read
+        _check_platform(read_config(reader, stored).platform, platform, path)
+    return Opened(NamedImage(read_image(reader, stored, zstd), parse_all(stored.names)), one.platforms())
+
+
+def _check_platform(own: Platform, wanted: Platform | None, path: Path) -> None:
+    if wanted and not own.runs_on(wanted):
+        raise DockertoolsError(f"{path}: an image for {shown(str(own))}, not for {wanted}")
 
 
 def _of_index(folder: Path, wanted: Platform) -> Opened:
-    images, _ = description.read_index(folder)
-    by_platform = dict(images)
+    by_platform = dict(description.read_index(folder)[0])
     best = wanted.best_of(by_platform)
-    named = _described(by_platform[best]) if best else None
-    if named:
-        return Opened(named, tuple(by_platform))
-    there = ", ".join(map(str, by_platform))
-    raise DockertoolsError(f"{folder}: no image for {wanted} in it; choose one (--platform OS/ARCH); there is: {there}")
+    if best is None:
+        there = ", ".join(map(str, by_platform))
+        raise DockertoolsError(f"{folder}: no image for {wanted} in it; choose one (--platform OS/ARCH); there is: {there}")
+    described = _described(by_platform[best])
+    if described is None:
+        raise DockertoolsError(f"{by_platform[best]}: not here, though {folder} refers to it: build or copy that again")
+    return replace(described, platforms=tuple(by_platform))
 
 
-def _described(folder: Path) -> NamedImage | None:
-    """What a folder describes, without or with reference to its layers."""
+def _described(folder: Path) -> Opened | None:
+    """What a folder describes, with or without reference to its layers."""
     if description.is_image(folder):
-        return NamedImage(description.read_image(folder), ())
+        return Opened(NamedImage(description.read_image(folder), ()))
     if description.is_lazy(folder):
         image, blobs = description.read_lazy(folder)
         layers = tuple(replace(layer, source=blobs.get(layer.diff_id, layer.source)) for layer in image.layers)
-        return NamedImage(replace(image, layers=layers), ())
+        return Opened(NamedImage(replace(image, layers=layers), ()), is_lazy=True)
     return None

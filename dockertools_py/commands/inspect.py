@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from dockertools_py.commands.image_argument import Opened, add_image, opened
+from dockertools_py.commands.image_argument import Opened, add_image, chosen_image
 from dockertools_py.commands.progress import size
 from dockertools_py.errors import shown
 
@@ -17,7 +17,7 @@ def run(arguments: list[str]) -> int:
     parser.add_argument("--paths", action="store_true", help="each layer's store paths too")
     parser.add_argument("--json", action="store_true", help="everything, as one JSON object")
     options = parser.parse_args(arguments)
-    found = opened(options)
+    found = chosen_image(options)
     if options.json:
         print(json.dumps(described(found), indent=2))
     else:
@@ -54,9 +54,9 @@ def lines(found: Opened, *, paths: bool) -> Iterator[str]:
     value = described(found)
     yield "name     " + (", ".join(value["references"]) or "(none)")
     yield f"id       {value['id']}"
-    yield f"platform {value['platform']}, created {value['created']}"
-    if value["platforms"]:
-        yield f"index    of {', '.join(value['platforms'])}; another one: --platform"
+    yield f"platform {shown(value['platform'])}, created {value['created']}"
+    if len(value["platforms"]) > 1:
+        yield f"index    of {', '.join(map(shown, value['platforms']))}; another one: --platform"
     for key, setting in sorted(value["config"].items()):
         yield f"config   {key} = {shown(json.dumps(setting, ensure_ascii=False))}"
     yield f"size     {size(value['size'])} in {len(value['layers'])} layers, the lowest first:"

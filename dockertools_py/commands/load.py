@@ -1,7 +1,9 @@
 """`load`: bring an image into a container engine; of its layers only those that the engine lacks."""
 
+from functools import cache, partial
+
 from dockertools_py.commands.image_argument import parser
-from dockertools_py.commands.loading import Loading, add_engine, engines, wanted_image
+from dockertools_py.commands.loading import Loading, add_engine, engines, platform_of, wanted_image
 
 
 def run(arguments: list[str]) -> int:
@@ -12,8 +14,8 @@ def run(arguments: list[str]) -> int:
     options_parser.add_argument("--dry-run", action="store_true", help="ask, and say what would be sent and why")
     options_parser.add_argument("--json", action="store_true", help="an event a line, as JSON")
     options = options_parser.parse_args(arguments)
-    found = engines(options)
-    wanted = wanted_image(options, found[0].platform)
+    find = cache(partial(engines, options))
+    wanted, found = wanted_image(options, partial(platform_of, find)), find()
     for engine in found:
         loading = Loading(engine, wanted, options.zstd, verb="load", as_json=options.json)
         plan = loading.plan(full=options.full)

@@ -4,7 +4,8 @@ import argparse
 import json
 import os
 import time
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
+from functools import partial
 
 from dockertools_py.commands.image_argument import FindPlatform, named_image
 from dockertools_py.commands.progress import size
@@ -15,6 +16,7 @@ from dockertools_py.engines.engine import Engine, Wanted, Write
 from dockertools_py.engines.loading import Plan, carry_out, plan
 from dockertools_py.errors import shown
 from dockertools_py.model.digest import Digest
+from dockertools_py.model.platform import Platform
 from dockertools_py.pack.bundle import Bundle
 from dockertools_py.pack.layer import BlobSource, Layer, files_of
 from dockertools_py.pack.verified import Buffer
@@ -32,9 +34,14 @@ def engines(options: argparse.Namespace) -> list[Engine]:
     return choose(Choice(options.to, options.namespace, options.address), os.environ)
 
 
+def platform_of(find: Callable[[], list[Engine]]) -> Platform:
+    """What the engines run; of a cluster that of its first node."""
+    return find()[0].platform()
+
+
 def wanted_image(options: argparse.Namespace, find_platform: FindPlatform) -> Wanted:
     """The image that the arguments name; of an index that for the platform of the engine, which is asked only then."""
-    return Wanted.of(named_image(options, find_platform))
+    return Wanted.of(named_image(options, find_platform, is_fetching=True))
 
 
 class Loading:
@@ -45,7 +52,6 @@ class Loading:
         self._zstd, self._verb, self._as_json = zstd, verb, as_json
         self._started = time.monotonic()
         self._written = 0
-        self._fetch: Fetch = lambda _: None
         self._transfers = Transfers(verb, events=as_json)
 
     def plan(self, *, full: bool) -> Plan:
@@ -83,10 +89,10 @@ class Loading:
         self._transfers.tally.started = self._started
         self._skip(plan.held.layers)
         try:
-            with realising(self._transfers.say) as self._fetch:
+            with realising(self._transfers.say) as fetch:
                 if plan.source is None:
-                    self._fetch_but(plan.held.layers)
-                carry_out(self.engine, self.wanted, plan, self._write, self._again)
+                    self._fetch_but(plan.held.layers, fetch)
+                carry_out(self.engine, self.wanted, plan, self._write, partial(self._again, fetch))
         finally:
             self._transfers.stop()
         self._transfers.end(
@@ -102,10 +108,10 @@ class Loading:
             if layer.diff_id in held:
                 self._transfers.skipped(layer.label(), layer.diff_id, layer.size, held[layer.diff_id])
 
-    def _fetch_but(self, held: Container[Digest]) -> None:
+    def _fetch_but(self, held: Container[Digest], fetch: Fetch) -> None:
         """What a description that refers to nothing names may not be here: before the engine waits for its bytes."""
         layers = (layer for layer in self.wanted.layers if layer.diff_id not in held)
-        self._fetch(file for layer in layers for file in files_of(layer.source))
+        fetch(file for layer in layers for file in files_of(layer.source))
 
     def _write(self, bundle: Bundle, write: Write) -> None:
         # Not for an image that is there already, which is the usual case.
@@ -127,11 +133,11 @@ class Loading:
 
         write_archive(bundle, _Sink(counted), produce)
 
-    def _again(self, problem: str) -> None:
+    def _again(self, fetch: Fetch, problem: str) -> None:
         """All is sent once more: what was sent or skipped before does not count."""
         self._transfers.say(f"{self.engine.title()}: {shown(problem, 300)}; sending all layers")
         self._skip({})
-        self._fetch_but(())
+        self._fetch_but((), fetch)
 
 
 class _Sink:

@@ -1,15 +1,16 @@
 """`run`: load an image into a container engine, then run a container of it, and remove the container at its end.
 
 Everything after IMAGE goes to the container, up to a `--`. What follows that are options of the engine's own `run`, as in
-`-- -p 8080:80 -v data:/data`, and of ours --platform, --to, --namespace and --address.
+`-- -p 8080:80 -v data:/data`, and --to, --namespace and --address of ours; --platform counts for both.
 """
 
 import argparse
 import os
 import sys
+from functools import cache, partial
 
 from dockertools_py.commands.image_argument import add_platform, parser
-from dockertools_py.commands.loading import Loading, add_engine, engines, wanted_image
+from dockertools_py.commands.loading import Loading, add_engine, engines, platform_of, wanted_image
 from dockertools_py.errors import DockertoolsError, shown
 
 
@@ -22,10 +23,10 @@ def run(arguments: list[str]) -> int:
     ours, theirs = split(arguments)
     options = options_parser.parse_args(ours)
     engine_options = _chosen_after(options, theirs)
-    found = engines(options)
+    find = cache(partial(engines, options))
+    wanted, found = wanted_image(options, partial(platform_of, find)), find()
     if len(found) != 1:
         raise DockertoolsError("run: a cluster has several nodes; load the image, then use kubectl run")
-    wanted = wanted_image(options, found[0].platform)
     terminal = sys.stdin is not None and sys.stdin.isatty() and sys.stdout is not None and sys.stdout.isatty()
     loading = Loading(found[0], wanted, options.zstd, verb="run")
     plan = loading.plan(full=False)
@@ -53,7 +54,7 @@ def split(arguments: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _chosen_after(options: argparse.Namespace, theirs: list[str]) -> list[str]:
-    """The engine's options without those that choose it and the image, which are noted in `options`."""
+    """The engine's options without those that choose it; these, and --platform, are noted in `options`."""
     late = argparse.ArgumentParser(prog="dockertools-py run", allow_abbrev=False, add_help=False)
     add_engine(late)
     add_platform(late)
@@ -61,4 +62,5 @@ def _chosen_after(options: argparse.Namespace, theirs: list[str]) -> list[str]:
     for name in ("platform", "to", "namespace", "address"):
         if getattr(chosen, name) is not None:
             setattr(options, name, getattr(chosen, name))
-    return rest
+    # Which image of an index we load, and which one the engine runs.
+    return [*(["--platform", chosen.platform] if chosen.platform else []), *rest]

@@ -6,7 +6,7 @@ from dockertools_py.derivations.attributes import Attributes
 from dockertools_py.errors import DockertoolsError
 from dockertools_py.formats.image_reader import read_image_and_places
 from dockertools_py.formats.members import Reader
-from dockertools_py.formats.stored_images import StoredImage, choose, fitting, images_by_platform, stored_images
+from dockertools_py.formats.stored_images import StoredImage, choose, image_of, list_images, stored_images
 from dockertools_py.formats.uncompressed import uncompressed
 from dockertools_py.model.platform import Platform
 from dockertools_py.store.description import write_image, write_places
@@ -24,11 +24,9 @@ def build(attributes: Attributes) -> None:
         reader = Reader.open(_plain(attributes, given), str(given))
         if not spec["all"]:
             platform = Platform.from_json(spec["platform"])
-            there = images_by_platform(reader)
-            if not fitting(there, platform):
-                there = stored_images(reader)  # Docker's list, if there is one, has what there is
-            stored = choose(there, spec["imageName"], spec["imageTag"], str(given), platform)
-            _write(attributes.out, reader, stored, spec["zstd"])
+            name, tag, what = spec["imageName"], spec["imageTag"], str(given)
+            one = choose(list_images(reader), what, name=name, tag=tag, platform=platform)
+            _write(attributes.out, reader, image_of(one, what, lambda: platform), spec["zstd"])
             return
         for number, stored in enumerate(stored_images(reader)):
             folder = attributes.out / str(number)

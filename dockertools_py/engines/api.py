@@ -1,6 +1,7 @@
 """HTTP with an engine: small questions with bounded answers, and one long upload whose length nobody knows before."""
 
 import http.client
+import select
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -83,6 +84,9 @@ class Api:
 
         Raises Refused when it hangs up in the middle without one.
         """
+        # What can be read of a connection unasked is its end: Podman gives one up after ten seconds of silence.
+        if self._connection and select.select([self._connection.sock], [], [], 0)[0]:
+            self.close()
         connection = self._connected()
         try:
             self._write(connection, path, write_archive, query)

@@ -156,6 +156,11 @@ def _nodes(cluster: str, choice: Choice) -> list[Engine]:
         )
     ctr = ["ctr", *_options(choice, KUBERNETES)]
     return [
-        Containerd([program, "exec", name, *ctr], f"kind node {name}", [program, "exec", "--interactive", name, *ctr])
+        Containerd(
+            [program, "exec", name, *ctr],
+            f"kind node {name}",
+            [program, "exec", "--interactive", name, *ctr],
+            [program, "exec", name, "uname", "-m"],
+        )
         for name in names
     ]

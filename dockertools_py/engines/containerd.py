@@ -9,19 +9,33 @@ from collections.abc import Sequence
 from dockertools_py.engines.engine import Engine, Held, Wanted, WriteArchive
 from dockertools_py.engines.programs import answer, feed
 from dockertools_py.errors import DockertoolsError, shown
+from dockertools_py.model.platform import Platform
 from dockertools_py.model.reference import Reference
 
 
 class Containerd(Engine):
-    """`command` is ctr, with what leads to it and with its options; `input_command` the same for what reads an archive."""
+    """`command` is ctr, with what leads to it and with its options; `input_command` the same for what reads an archive.
 
-    def __init__(self, command: Sequence[str], title: str, input_command: Sequence[str] = ()) -> None:
-        self._command, self._title = tuple(command), title
+    `machine_command` says what a kernel calls the machine, where that is not this one.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        title: str,
+        input_command: Sequence[str] = (),
+        machine_command: Sequence[str] = (),
+    ) -> None:
+        self._command, self._title, self._machine_command = tuple(command), title, machine_command
         self._input_command = tuple(input_command) or self._command
 
     def title(self) -> str:
         """See Engine."""
         return self._title
+
+    def platform(self) -> Platform:
+        """See Engine."""
+        return Platform.of_machine(answer(self._machine_command).strip()) if self._machine_command else super().platform()
 
     def lacks(self, reference: Reference, wanted: Wanted) -> str | None:
         """See Engine."""

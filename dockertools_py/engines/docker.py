@@ -12,6 +12,7 @@ What each store has, and what a missing layer may be left out for:
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import cached_property
 from itertools import takewhile
 from typing import Any
@@ -54,7 +55,10 @@ class Docker(Engine):
 
     def platform(self) -> Platform:
         """See Engine. The daemon may be elsewhere; it says what its kernel calls the machine, and Podman what Go does."""
-        return Platform.of_machine(str(self._info.get("Architecture")))
+        machine, system = self._info.get("Architecture"), self._info.get("OSType")
+        if not isinstance(machine, str) or not machine:
+            return super().platform()
+        return replace(Platform.of_machine(machine), os=system if isinstance(system, str) and system else "linux")
 
     def lacks(self, reference: Reference, wanted: Wanted) -> str | None:
         """See Engine."""

@@ -9,6 +9,7 @@ from dockertools_py.engines.programs import answer, ask, feed
 from dockertools_py.engines.record import Record
 from dockertools_py.errors import DockertoolsError, shown
 from dockertools_py.model.digest import Digest
+from dockertools_py.model.platform import Platform
 from dockertools_py.model.reference import Reference
 
 LIKELY = 2
@@ -29,6 +30,10 @@ class Podman(Engine):
     def title(self) -> str:
         """See Engine."""
         return "Podman"
+
+    def platform(self) -> Platform:
+        """See Engine. CONTAINER_HOST may be another machine."""
+        return Platform.of_machine(answer([*self._command, "info", "--format", "{{.Host.Arch}}"]).strip())
 
     def lacks(self, reference: Reference, wanted: Wanted) -> str | None:
         """See Engine."""

@@ -31,17 +31,22 @@ from dockertools_py.parallel import beside
 WORTH_A_PROCESS = 4 << 20
 """Bytes that take longer to be hashed than a process takes to be made."""
 
+
 def read_image(reader: Reader, stored: StoredImage, zstd: str | None = None) -> Image:
     """The image with all its digests checked. Raises DockertoolsError naming file and member for any that is wrong."""
     return read_image_and_places(reader, stored, zstd)[0]
+
+
+def read_config(reader: Reader, stored: StoredImage) -> ImageConfig:
+    """Its config alone, checked likewise."""
+    return ImageConfig.from_json(checked_json(reader, stored.config), reader.what(stored.config))
 
 
 def read_image_and_places(
     reader: Reader, stored: StoredImage, zstd: str | None = None
 ) -> tuple[Image, tuple[tuple[Entry, ...], ...]]:
     """The same, and for each layer its entries outside the store."""
-    config_bytes = checked_json(reader, stored.config)
-    config = ImageConfig.from_json(config_bytes, reader.what(stored.config))
+    config = read_config(reader, stored)
     if len(config.diff_ids) != len(stored.layers):
         raise DockertoolsError(
             f"{reader.what(stored.config)}: {len(config.diff_ids)} diff_ids, but the image has {len(stored.layers)} layers"

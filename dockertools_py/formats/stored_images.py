@@ -1,11 +1,17 @@
-"""Which images an archive or a layout has, and which of them is meant: by its name, or of an index by the platform."""
+"""Which images an archive or a layout has, and which of them is meant: by its name, or of an index by the platform.
 
-from collections.abc import Iterable, Iterator, Sequence
+There are two lists, and most archives have both. Docker's `manifest.json` has one image a name. `index.json` (OCI image spec
+1.1, image-layout.md) may have an index under a name, and so an image for each of several platforms, of which Docker's list
+then has one. So that list says which names there are, and the index which further images each of them has.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from dockertools_py.errors import DockertoolsError, shown
 from dockertools_py.formats.members import Reader
-from dockertools_py.formats.named_by_digest import checked_json
+from dockertools_py.formats.named_by_digest import checked_json, digest_in
 from dockertools_py.model import canonical_json
 from dockertools_py.model.descriptor import Descriptor
 from dockertools_py.model.digest import Digest
@@ -31,65 +37,110 @@ class StoredImage:
     platform: Platform | None = None
     """As the index says; an archive's manifest says nothing of it."""
 
-    def told(self) -> list[str]:
-        """Its names for an error, with the platform where there is one."""
-        suffix = f" for {self.platform}" if self.platform else ""
-        return [name + suffix for name in self.names or ("one without a name",)]
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What some names lead to: one image, or those of an index that are there."""
+
+    names: tuple[str, ...]
+    images: tuple[StoredImage, ...]
+    is_index: bool = False
+    """Whether it names several, so that the platform decides, also where only one of them is there."""
+    default: StoredImage | None = None
+    """Of an index the image that Docker's list has."""
+
+    def platforms(self) -> tuple[Platform, ...]:
+        """Those of an index."""
+        return tuple(image.platform for image in self.images if self.is_index and image.platform)
+
+    def image_for(self, wanted: Platform) -> StoredImage | None:
+        """The image that runs best on a platform, of equal ones the first; what is no index has one for all of them."""
+        if not self.is_index:
+            return self.images[0]
+        best = wanted.best_of(self.platforms())
+        return next((image for image in self.images if best and image.platform == best), None)
+
+    def told(self) -> Iterator[str]:
+        """Its names for an error, with the platforms."""
+        for name in self.names or ("one without a name",):
+            yield from (f"{shown(name)} for {shown(str(platform))}" for platform in self.platforms())
+            if not self.platforms():
+                yield shown(name)
 
 
 def stored_images(reader: Reader) -> tuple[StoredImage, ...]:
-    """All images, in the order in which they are listed. Raises DockertoolsError when it is no image at all."""
+    """All images, an index's too unless Docker's list is there, which has one of them. Raises DockertoolsError for none."""
     if reader.has(_DOCKER):
         return tuple(_archive_images(reader))
+    return tuple(image for one in list_images(reader) for image in one.images)
+
+
+def list_images(reader: Reader) -> tuple[Listed, ...]:
+    """What there is, in the order in which it is listed. Raises DockertoolsError when it is no image at all."""
+    if reader.has(_DOCKER):
+        indexes: list[Listed] = []
+        if reader.has(_INDEX):
+            with suppress(DockertoolsError):  # Docker reads none of it, and neither need we
+                indexes = [one for one in _layout_images(reader) if one.is_index and len(one.images) > 1]
+        return tuple(_with_others(image, indexes) for image in _archive_images(reader))
     if reader.has(_INDEX):
         return tuple(_layout_images(reader))
     raise DockertoolsError(f"{reader.files.what}: {_what_it_is(reader)}")
 
 
-def images_by_platform(reader: Reader) -> tuple[StoredImage, ...]:
-    """The same, and of an index all its images, where Docker's list, which knows one image a name, has only one of them."""
-    listed = stored_images(reader)
-    indexed = tuple(_layout_images(reader)) if reader.has(_DOCKER) and reader.has(_INDEX) else ()
-    return indexed if len(indexed) > len(listed) and all(image.platform for image in indexed) else listed
-
-
-def called(images: Iterable[StoredImage], name: str | None, tag: str | None) -> list[StoredImage]:
-    """Those of that name and tag, as far as these are given."""
-    return [image for image in images if (not name and not tag) or any(_matches(n, name, tag) for n in image.names)]
-
-
-def are_one_index(images: Sequence[StoredImage]) -> bool:
-    """Whether several have the same names: only the platform tells them apart."""
-    return len(images) > 1 and len({frozenset(image.names) for image in images}) == 1
-
-
 def choose(
-    images: Sequence[StoredImage], name: str | None, tag: str | None, what: str, platform: Platform | None = None
-) -> StoredImage:
-    """The image of that name and tag, or the only one; of several the only one for `platform`.
+    listed: Sequence[Listed],
+    what: str,
+    *,
+    name: str | None = None,
+    tag: str | None = None,
+    platform: Platform | None = None,
+) -> Listed:
+    """What has that name and tag, or the only one; of several the only one with an image for `platform`.
 
     Raises DockertoolsError with what there is.
     """
-    wanted = called(images, name, tag)
+    wanted = [one for one in listed if (not name and not tag) or any(_matches(full, name, tag) for full in one.names)]
     if len(wanted) > 1 and platform:
-        wanted = fitting(wanted, platform) or wanted
+        best = platform.best_of(image.platform for one in wanted for image in one.images if image.platform)
+        wanted = [one for one in wanted if best and any(image.platform == best for image in one.images)] or wanted
     if len(wanted) == 1:
         return wanted[0]
-    there = ", ".join(shown(n) for image in images for n in image.told()) or "nothing"
+    there = _told(listed)
     if not wanted:
         raise DockertoolsError(f"{what}: no image {name or '*'}:{tag or '*'} in it; there is: {there}")
     by = "fromImageName and fromImageTag, or --choose NAME:TAG"
-    if are_one_index(wanted):
-        by = "`architecture`, or --platform OS/ARCH"
-        if platform:
-            raise DockertoolsError(f"{what}: no image for {platform} in it; choose one ({by}); there is: {there}")
     raise DockertoolsError(f"{what}: {len(wanted)} images in it: choose one ({by}); there is: {there}")
 
 
-def fitting(images: Sequence[StoredImage], wanted: Platform) -> list[StoredImage]:
-    """Those for the platform that runs best on another one."""
-    best = wanted.best_of(image.platform for image in images if image.platform)
-    return [image for image in images if best and image.platform == best]
+def image_of(
+    one: Listed, what: str, find_platform: Callable[[], Platform], platform: Platform | None = None
+) -> StoredImage:
+    """The image of an index for `platform`, or else for that which is found, if need be Docker's; or the only one.
+
+    Raises DockertoolsError with the platforms that there are.
+    """
+    if not one.is_index:
+        return one.images[0]
+    wanted = platform or find_platform()
+    if found := one.image_for(wanted) or (None if platform else one.default):
+        return found
+    by = "`architecture`, --platform OS/ARCH, or `dockertools-py copy … --platform OS/ARCH` before"
+    raise DockertoolsError(f"{what}: no image for {wanted} in it; choose one ({by}); there is: {_told([one])}")
+
+
+def _told(listed: Iterable[Listed]) -> str:
+    return ", ".join(text for one in listed for text in one.told()) or "nothing"
+
+
+def _with_others(image: StoredImage, indexes: Sequence[Listed]) -> Listed:
+    """An image of Docker's list, with those that are in an index beside it."""
+    config = digest_in(image.config)
+    for index in indexes:
+        if any(config == digest_in(other.config) for other in index.images):
+            images = tuple(replace(other, names=image.names) for other in index.images)
+            return Listed(image.names, images, is_index=True, default=image)
+    return Listed(image.names, (image,))
 
 
 def _archive_images(reader: Reader) -> Iterator[StoredImage]:
@@ -111,52 +162,81 @@ def _strings(values: Sequence[object]) -> bool:
     return all(isinstance(value, str) for value in values)
 
 
-def _layout_images(reader: Reader) -> Iterator[StoredImage]:
-    """One that several entries name has the names of all of them."""
-    found: dict[tuple[Digest, Platform | None], StoredImage] = {}
-    for entry, names in _layout_manifests(reader):
-        key = (entry.digest, entry.platform)
-        if before := found.get(key):
-            found[key] = replace(before, names=tuple(dict.fromkeys([*before.names, *names])))
-            continue
-        file = blob_name(entry.digest)
-        manifest = Manifest.from_json(checked_json(reader, file), reader.what(file))
-        layers = tuple(blob_name(layer.digest) for layer in manifest.layers)
-        found[key] = StoredImage(names, blob_name(manifest.config.digest), layers, entry.platform)
-    yield from found.values()
+def _layout_images(reader: Reader) -> list[Listed]:
+    """What several entries of `index.json` name has the names of all of them."""
+    tops: dict[Digest, tuple[Descriptor, tuple[str, ...]]] = {}
+    for entry in _entries(reader, _INDEX):
+        _, names = tops.get(entry.digest, (entry, ()))
+        own = tuple(dict.fromkeys([*names, *_names(entry)]))
+        tops[entry.digest] = (entry if entry.platform or entry.digest not in tops else tops[entry.digest][0], own)
+    found: list[Listed] = []
+    budget = iter(range(MAX_MANIFESTS_READ))  # each level of indexes may multiply them
+    for entry, names in tops.values():
+        named: dict[tuple[str, ...], dict[tuple[Digest, Platform | None], StoredImage | None]] = {}
+        for manifest, own, is_there in _manifests(reader, entry, names, budget):
+            image = _stored_image(reader, manifest, own) if is_there else None
+            named.setdefault(own, {})[manifest.digest, manifest.platform] = image
+        for own, images in named.items():
+            there = tuple(image for image in images.values() if image)
+            found.append(Listed(own, there, is_index=len(images) > 1 or not there))
+    return _joined(found)
 
 
-def _layout_manifests(reader: Reader) -> Iterator[tuple[Descriptor, tuple[str, ...]]]:
-    """The manifests of all images, however deep in indexes, each with its names."""
-    pending = _index_entries(reader, _INDEX, (), 0)
-    count = 0
+def _joined(found: Sequence[Listed]) -> list[Listed]:
+    """As some write an index: its entries are those of `index.json`, under one name or none, each for another platform."""
+    same: dict[tuple[str, ...], list[Listed]] = {}
+    for one in found:
+        same.setdefault(one.names, []).append(one)
+    joined: list[Listed] = []
+    for one in found:
+        several = same[one.names]
+        images = tuple(image for other in several for image in other.images)
+        platforms = {image.platform for image in images}
+        are_one = len(several) > 1 and len(platforms) == len(images) and None not in platforms
+        if not are_one or any(other.is_index for other in several):
+            joined.append(one)
+        elif one is several[0]:
+            joined.append(Listed(one.names, images, is_index=True))
+    return joined
+
+
+def _manifests(
+    reader: Reader, top: Descriptor, names: tuple[str, ...], budget: Iterator[int]
+) -> Iterator[tuple[Descriptor, tuple[str, ...], bool]]:
+    """The manifests that an entry leads to, however deep, each with its names, and whether it is there.
+
+    Who has only the images of some platforms saves the index of all of them nevertheless.
+    """
+    pending = [(top, names, 0)]
     while pending:
-        count += 1
-        if count > MAX_MANIFESTS_READ:  # each level of indexes may multiply them
+        entry, own, depth = pending.pop()
+        if next(budget, None) is None:
             raise DockertoolsError(f"{reader.what(_INDEX)}: more than {MAX_MANIFESTS_READ} images")
-        entry, names, depth = pending.pop()
-        if entry.annotations.get(REFERENCE_TYPE) == ATTESTATION:
-            continue
         file = blob_name(entry.digest)
-        if depth > 1 and not reader.has(file):
-            continue  # who has only the images of some platforms saves the index of all of them nevertheless
-        if entry.media_type in INDEXES:
-            pending += _index_entries(reader, file, names, depth)
-        elif entry.media_type in MANIFESTS:
-            yield entry, names
+        if entry.media_type in MANIFESTS:
+            yield entry, own, depth == 0 or reader.has(file)
+        elif entry.media_type in INDEXES and (depth == 0 or reader.has(file)):
+            if depth == _MAX_NESTING:
+                raise DockertoolsError(f"{reader.what(file)}: indexes more than {_MAX_NESTING} deep")
+            pending += [(child, _names(child) or own, depth + 1) for child in reversed(_entries(reader, file))]
 
 
-def _index_entries(
-    reader: Reader, file: str, names: tuple[str, ...], depth: int
-) -> list[tuple[Descriptor, tuple[str, ...], int]]:
-    """The entries of an index, last first, with their names and the depth of what is below them."""
-    if depth > _MAX_NESTING:
-        raise DockertoolsError(f"{reader.what(file)}: indexes more than {_MAX_NESTING} deep")
-    entries = []
-    for entry in reversed(Index.from_json(checked_json(reader, file), reader.what(file)).manifests):
-        given = [entry.annotations[key] for key in (CONTAINERD_NAME, REF_NAME) if key in entry.annotations]
-        entries.append((entry, tuple(given[:1]) or names, depth + 1))
-    return entries
+def _stored_image(reader: Reader, entry: Descriptor, names: tuple[str, ...]) -> StoredImage:
+    file = blob_name(entry.digest)
+    manifest = Manifest.from_json(checked_json(reader, file), reader.what(file))
+    layers = tuple(blob_name(layer.digest) for layer in manifest.layers)
+    return StoredImage(names, blob_name(manifest.config.digest), layers, entry.platform)
+
+
+def _entries(reader: Reader, file: str) -> list[Descriptor]:
+    """Of an index, but for those that are about an image and are none."""
+    entries = Index.from_json(checked_json(reader, file), reader.what(file)).manifests
+    return [entry for entry in entries if entry.annotations.get(REFERENCE_TYPE) != ATTESTATION]
+
+
+def _names(entry: Descriptor) -> tuple[str, ...]:
+    """The name that an entry has: the full one, if it has that."""
+    return tuple(entry.annotations[key] for key in (CONTAINERD_NAME, REF_NAME) if key in entry.annotations)[:1]
 
 
 def _matches(full: str, name: str | None, tag: str | None) -> bool:

@@ -135,6 +135,16 @@ def _read(fd: int) -> bytes:
         return b""
 
 
+def test_what_is_wrong_with_an_image_is_told_before_an_engine_is_looked_for(
+    image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+    for verb in ("load", "run"):
+        assert failure(verb, tmp_path / "absent") == f"{tmp_path}/absent: no such file or directory"
+        assert "the image has no name" in failure(verb, image)
+        assert "/none.sock: " in failure(verb, "-t", "one:1", image)
+
+
 def test_what_is_wrong_with_an_image(daemon: tuple[State, str], image: Path, tmp_path: Path) -> None:
     assert failure("load", image) == (
         "the image has no name, by which an engine could find it: give it one, -t NAME:TAG"
@@ -188,8 +198,9 @@ def test_the_image_of_an_index_for_the_engine(daemon: tuple[State, str], tmp_pat
         assert state.names[f"docker.io/library/{machine}:1"] == ids[name]
     dockertools("load", index, "-t", "other:1", "--platform", "linux/amd64")
     assert state.names["docker.io/library/other:1"] == ids["linux/amd64"]
-    done = dockertools("run", "-t", "run:1", index, "ls", "--", "--platform", "linux/amd64", stdin=subprocess.DEVNULL)
-    assert done.stdout.splitlines()[1:] == ["run", "--rm", "--interactive", "run:1", "ls"]
+    words = ["--platform", "linux/amd64"]
+    done = dockertools("run", "-t", "run:1", index, "ls", "--", *words, stdin=subprocess.DEVNULL)
+    assert done.stdout.splitlines()[1:] == ["run", "--rm", "--interactive", *words, "run:1", "ls"]
     assert state.names["docker.io/library/run:1"] == ids["linux/amd64"]
     state.machine = "s390x"
     assert failure("load", index, "-t", "one:1") == (
@@ -203,6 +214,11 @@ def test_the_image_of_an_index_for_the_engine(daemon: tuple[State, str], tmp_pat
         "platform 'arm64': write os/architecture, as in linux/amd64 or linux/arm/v7"
     )
     assert "docker.io/library/one:1" not in state.names
+    missing = description_of_index(tmp_path / "missing")
+    shutil.rmtree(missing / "linux-amd64/image")
+    assert failure("load", missing, "-t", "one:1", "--platform", "linux/amd64") == (
+        f"{missing}/linux-amd64/image: not here, though {missing} refers to it: build or copy that again"
+    )
 
 
 def test_run_on_a_terminal(daemon: tuple[State, str], image: Path) -> None:
@@ -269,5 +285,5 @@ print(*sys.modules)
     names = {name.removeprefix("dockertools_py.") for name in done.stdout.splitlines()[-1].split()}
     assert "engines.docker" in names
     late = {"formats.image_reader", "formats.stored_images", "formats.archive", "store.produce", "pack.compression"}
-    late |= {"engines.containerd", "engines.podman", "engines.programs"}
+    late |= {"subprocess", "tempfile", "engines.containerd", "engines.podman", "engines.programs"}
     assert names & late == set()

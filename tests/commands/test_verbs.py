@@ -14,7 +14,7 @@ from dockertools_py.formats.layout import write_layout
 from dockertools_py.formats.output import new_file
 from dockertools_py.model.reference import Reference
 from dockertools_py.pack.graph_bundle import index_bundle
-from dockertools_py.store.description import read_image, read_index
+from dockertools_py.store.description import read_image, read_index, write_lazy
 from dockertools_py.store.produce import layer_chunks
 from tests.formats.images import HASH, PLATFORMS, description, description_of_index
 from tests.oracle.image import Handmade, digest, write_folder, write_tar
@@ -105,6 +105,31 @@ def test_inspect_an_index(tmp_path: Path) -> None:
         succeeds("archive", path, "-o", one, "-t", "one:1", "--platform", "linux/arm64")
         value = json.loads(succeeds("inspect", one, "--json"))
         assert (value["platform"], value["platforms"], value["references"]) == ("linux/arm64", [], ["one:1"])
+
+
+def test_an_archive_for_another_platform_is_told_before_it_is_read(tmp_path: Path, image: Path) -> None:
+    succeeds("archive", image, "-o", tmp_path / "a.tar", "-t", "a:1")
+    data = bytearray((tmp_path / "a.tar").read_bytes())
+    data[-20_000] ^= 1  # in a layer
+    (tmp_path / "a.tar").write_bytes(data)
+    assert dockertools("inspect", tmp_path / "a.tar").returncode == 1
+    done = dockertools("inspect", tmp_path / "a.tar", "--platform", "linux/arm64")
+    assert done.stderr == f"dockertools-py inspect: {tmp_path}/a.tar: an image for linux/amd64, not for linux/arm64\n"
+
+
+def test_a_lazy_description(tmp_path: Path, image: Path) -> None:
+    """`load` and `push` fetch its layers; the others say so."""
+    folder = tmp_path / "lazy"
+    folder.mkdir()
+    write_lazy(folder, read_image(image), {})
+    value = json.loads(succeeds("inspect", folder, "--json"))
+    assert value == json.loads(succeeds("inspect", image, "--json"))
+    for verb in ("archive", "layout"):
+        done = dockertools(verb, folder, "-o", tmp_path / "out")
+        assert done.stderr == (
+            f"dockertools-py {verb}: {folder}: its layers need not be here: use `load`, `run` or `push`, which fetch them\n"
+        )
+        assert not (tmp_path / "out").exists()
 
 
 def test_a_layout_of_one_image_with_two_names(tmp_path: Path, image: Path) -> None:

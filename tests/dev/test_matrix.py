@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.matrix import run as matrix
 from tests.matrix import tree
 from tests.matrix.run import Step, passed, report, run_lane
 from tests.matrix.tree import Failed, Tree, Unavailable
@@ -55,6 +56,27 @@ def test_what_debian_lacks_is_told_and_fails_nothing(capsys: pytest.CaptureFixtu
         "NOTHING WAS TRIED ON sid: debootstrap or apt failed, as told above\nmatrix: 1 passed, 0 failed\n"
     )
     assert "sid: lack: apt said this" in errors
+
+
+@pytest.mark.parametrize(
+    ("said", "result"),
+    [
+        ("dev: unpack_suite failed with exit code 100", Unavailable),
+        ("1 failed, 21 passed", Failed),
+    ],
+)
+def test_a_docker_that_sid_lacks(said: str, result: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What apt cannot give is no failure; what a test finds wrong is one."""
+
+    def fails(command: list[str], **environment: str) -> str:
+        assert environment == {"NEWEST_DOCKER": "1"}
+        raise Failed(said)
+
+    monkeypatch.setattr(matrix, "run", fails)
+    with pytest.raises(result, match=said):
+        matrix.newest_docker()
+    monkeypatch.setattr(matrix, "run", lambda command, **environment: "....\n22 passed in 28.33s\n")
+    assert matrix.newest_docker() == "22 passed"
 
 
 def test_nothing_tried_is_no_success(capsys: pytest.CaptureFixture[str]) -> None:

@@ -76,6 +76,8 @@ class State:
     instead: dict[str, Callable[[], tuple[int, bytes]]] = field(default_factory=dict)
     """Answers in the place of its own, by `METHOD /path` up to the query."""
     stop_reading_after: int | None = None
+    patience: float | None = None
+    """Seconds of silence after which it ends a connection."""
     machine: str = "x86_64"
     """What its kernel calls the machine."""
 
@@ -147,6 +149,10 @@ def chains(diff_ids: list[str]) -> list[str]:
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: "_Server"
+
+    def setup(self) -> None:
+        self.timeout = self.server.state.patience
+        super().setup()
 
     def log_message(self, *_: object) -> None:
         pass

@@ -5,6 +5,7 @@ import json
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -431,6 +432,35 @@ def test_a_daemon_that_hangs_up(tmp_path: Path) -> None:
         state.instead["GET /images/json"] = hang_up
         text = refusal(engine(url, tmp_path), made)
         assert text.startswith(f"{url}: the connection dropped, or it speaks no HTTP (")
+
+
+def test_a_connection_that_ended_while_layers_were_fetched(tmp_path: Path) -> None:
+    """Podman ends one after ten seconds of silence; an archive is not written twice."""
+    with fake_docker(tmp_path, "docker-26") as (state, url):
+        state.patience = 0.05
+        docker = engine(url, tmp_path)
+        made = wanted(image(layer(tmp_path, "a")), "app:1")
+        assert docker.lacks(made.references[0], made)
+        time.sleep(0.3)
+        assert load(docker, made, full=True).again == []
+        assert len(state.uploads) == 1
+
+
+@pytest.mark.parametrize(
+    ("info", "platform"),
+    [
+        ({"Architecture": "aarch64", "OSType": "linux"}, "linux/arm64"),
+        ({"Architecture": "arm64"}, "linux/arm64"),
+        ({"Architecture": "x86_64", "OSType": "windows"}, "windows/amd64"),
+        ({}, None),
+        ({"Architecture": 1, "OSType": 2}, None),
+    ],
+)
+def test_what_an_engine_runs(tmp_path: Path, info: dict[str, object], platform: str | None) -> None:
+    with fake_docker(tmp_path, "docker-26") as (state, url):
+        state.instead["GET /info"] = lambda: (200, json.dumps(info).encode())
+        expected = platform or str(Platform.of_machine(os.uname().machine))
+        assert str(engine(url, tmp_path).platform()) == expected
 
 
 def test_a_kept_connection_that_was_closed_is_made_again(tmp_path: Path) -> None:

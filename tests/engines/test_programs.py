@@ -17,6 +17,7 @@ from dockertools_py.engines.programs import answer, ask, feed
 from dockertools_py.engines.record import Record
 from dockertools_py.errors import DockertoolsError
 from dockertools_py.model.digest import Digest
+from dockertools_py.model.platform import Platform
 from dockertools_py.model.reference import Reference
 from tests.engines.loaded import image, layer, wanted
 
@@ -42,6 +43,15 @@ def archive(size: int) -> Callable[[Write], None]:
             take(bytes(1 << 16))
 
     return write
+
+
+def test_what_the_machine_of_an_engine_runs(script: Script) -> None:
+    """Podman's may be elsewhere, by CONTAINER_HOST, and a node of kind where its Docker is."""
+    podman = Podman(script('[ "$*" = "info --format {{.Host.Arch}}" ] && echo arm64'))
+    assert str(podman.platform()) == "linux/arm64"
+    here = Platform.of_machine(os.uname().machine)
+    assert Containerd(["ctr"], "containerd").platform() == here
+    assert str(Containerd(["ctr"], "kind node", machine_command=script("echo aarch64")).platform()) == "linux/arm64"
 
 
 def test_an_archive_goes_through_whole(script: Script, tmp_path: Path) -> None:

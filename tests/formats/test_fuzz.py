@@ -14,7 +14,7 @@ import pytest
 from dockertools_py.errors import DockertoolsError
 from dockertools_py.formats.image_reader import read_image
 from dockertools_py.formats.members import Reader
-from dockertools_py.formats.stored_images import stored_images
+from dockertools_py.formats.stored_images import list_images
 from dockertools_py.formats.validate import validate
 from dockertools_py.model.reference import parse_all
 from dockertools_py.pack.bundle import NamedImage, bundle
@@ -35,7 +35,7 @@ def looked_at(path: Path) -> None:
     """Everything that a user can do with an image of others."""
     try:
         reader = Reader.open(path)
-        for stored in stored_images(reader):
+        for stored in (image for one in list_images(reader) for image in one.images):
             image = read_image(reader, stored)
             image.image_id()
             bundle([NamedImage(image, parse_all(stored.names))], {})

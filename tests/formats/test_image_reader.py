@@ -11,7 +11,7 @@ import pytest
 from dockertools_py.errors import DockertoolsError
 from dockertools_py.formats.image_reader import read_image, read_layer
 from dockertools_py.formats.members import Reader
-from dockertools_py.formats.stored_images import choose, stored_images
+from dockertools_py.formats.stored_images import choose, list_images, stored_images
 from dockertools_py.model.manifest import MAX_LAYERS_READ
 from dockertools_py.pack.image import Image
 from tests.oracle.image import (
@@ -32,7 +32,7 @@ STORE = "nix/store/0123456789abcdfghijklmnpqrsvwxyz-"
 
 def read(path: Path, name: str | None = None, tag: str | None = None) -> Image:
     reader = Reader.open(path)
-    return read_image(reader, choose(stored_images(reader), name, tag, "it"), need("zstd"))
+    return read_image(reader, choose(list_images(reader), "it", name=name, tag=tag).images[0], need("zstd"))
 
 
 def failure(path: Path) -> str:

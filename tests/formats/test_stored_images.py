@@ -9,25 +9,25 @@ import pytest
 
 from dockertools_py.errors import DockertoolsError
 from dockertools_py.formats.members import Reader
-from dockertools_py.formats.stored_images import (
-    StoredImage,
-    are_one_index,
-    choose,
-    fitting,
-    images_by_platform,
-    stored_images,
-)
+from dockertools_py.formats.stored_images import Listed, StoredImage, choose, image_of, list_images, stored_images
 from dockertools_py.model.platform import Platform
 from dockertools_py.model.reference import parse_all
 from tests.oracle.image import INDEX, MANIFEST, Handmade, blob, descriptor, encode, write_tar
 
 AMD, ARM = Platform("amd64"), Platform("arm64", variant="v8")
-SEVERAL = (
-    StoredImage(("docker.io/library/one:1", "docker.io/library/one:2"), "c1", ()),
-    StoredImage(("example.org/two:latest",), "c2", ()),
-    StoredImage((), "c3", ()),
-)
+NAMES = ("docker.io/library/one:1", "docker.io/library/one:2"), ("example.org/two:latest",), ()
+SEVERAL = tuple(Listed(names, (StoredImage(names, f"c{number}", ()),)) for number, names in enumerate(NAMES, 1))
 THERE = "docker.io/library/one:1, docker.io/library/one:2, example.org/two:latest, one without a name"
+
+
+def index_for(*platforms: Platform, names: tuple[str, ...] = ("x:1",), default: int | None = None) -> Listed:
+    """Images whose configs are their numbers."""
+    images = tuple(StoredImage(names, str(number), (), platform) for number, platform in enumerate(platforms))
+    return Listed(names, images, is_index=True, default=None if default is None else images[default])
+
+
+def found(one: Listed, here: Platform, platform: Platform | None = None) -> str:
+    return image_of(one, "it", lambda: here, platform).config
 
 
 @pytest.mark.parametrize(
@@ -41,31 +41,11 @@ THERE = "docker.io/library/one:1, docker.io/library/one:2, example.org/two:lates
     ],
 )
 def test_choosing(name: str | None, tag: str | None, config: str) -> None:
-    assert choose(SEVERAL, name, tag, "x.tar").config == config
-
-
-OF_PLATFORMS = tuple(StoredImage(("x:1",), str(platform), (), platform) for platform in (AMD, ARM))
-
-
-def test_choosing_by_platform() -> None:
-    assert choose(OF_PLATFORMS, None, None, "it", AMD).config == "linux/amd64"
-    assert choose(OF_PLATFORMS, "x", "1", "it", Platform("arm64")).config == "linux/arm64/v8"
-    for platform, how_many in ((None, "2 images in it:"), (Platform("s390x"), "no image for linux/s390x in it;")):
-        with pytest.raises(DockertoolsError) as caught:
-            choose(OF_PLATFORMS, None, None, "it", platform)
-        assert str(caught.value) == (
-            f"it: {how_many} choose one (`architecture`, or --platform OS/ARCH); "
-            "there is: x:1 for linux/amd64, x:1 for linux/arm64/v8"
-        )
-    arms = tuple(StoredImage((), variant, (), Platform("arm", "linux", variant)) for variant in ("v6", "v7"))
-    assert [choose(arms, None, None, "it", arm.platform).config for arm in arms] == ["v6", "v7"]
-    assert choose(arms, None, None, "it", Platform("arm")).config == "v7"
-    # Who names the only image there is means it.
-    assert choose(OF_PLATFORMS[1:], None, None, "it", AMD).config == "linux/arm64/v8"
+    assert choose(SEVERAL, "x.tar", name=name, tag=tag).images[0].config == config
 
 
 @pytest.mark.parametrize(
-    ("images", "name", "tag", "message"),
+    ("listed", "name", "tag", "message"),
     [
         (
             SEVERAL,
@@ -80,11 +60,48 @@ def test_choosing_by_platform() -> None:
     ],
 )
 def test_choosing_what_is_not_there(
-    images: tuple[StoredImage, ...], name: str | None, tag: str | None, message: str
+    listed: tuple[Listed, ...], name: str | None, tag: str | None, message: str
 ) -> None:
     with pytest.raises(DockertoolsError) as caught:
-        choose(images, name, tag, "x.tar")
+        choose(listed, "x.tar", name=name, tag=tag)
     assert str(caught.value) == f"x.tar: {message}"
+
+
+def test_choosing_by_platform() -> None:
+    index = index_for(AMD, ARM)
+    assert [found(index, here) for here in (AMD, Platform("arm64"))] == ["0", "1"]
+    assert found(index, AMD, ARM) == "1"
+    arms = index_for(*(Platform("arm", variant=variant) for variant in ("v5", "v6", "v7")))
+    assert [found(arms, Platform("arm", variant=variant)) for variant in ("v6", "v7", "")] == ["1", "2", "2"]
+    # Of equal ones the first, as where a registry has an index.
+    assert found(index_for(ARM, AMD, AMD), AMD) == "1"
+    for one, platform, there in (
+        (index, None, "x:1 for linux/amd64, x:1 for linux/arm64/v8"),
+        (index_for(), None, "x:1"),
+        (index_for(AMD, ARM, default=0), Platform("s390x"), "x:1 for linux/amd64, x:1 for linux/arm64/v8"),
+    ):
+        with pytest.raises(DockertoolsError) as caught:
+            found(one, Platform("s390x"), platform)
+        assert str(caught.value) == (
+            "it: no image for linux/s390x in it; choose one (`architecture`, --platform OS/ARCH, or "
+            f"`dockertools-py copy … --platform OS/ARCH` before); there is: {there}"
+        )
+
+
+def test_what_is_found_where_nothing_is_for_this_machine() -> None:
+    """In an archive the image that Docker would take; and who names the only image there is means it."""
+    assert found(index_for(AMD, ARM, default=1), Platform("s390x")) == "1"
+    assert found(SEVERAL[0], Platform("s390x")) == "c1"
+
+
+def test_several_names_and_a_platform() -> None:
+    """As when each platform has a tag of its own."""
+    listed = [Listed((f"x:{one.architecture}",), (StoredImage((), str(one), (), one),)) for one in (AMD, ARM)]
+    assert choose(listed, "it", platform=Platform("arm64")).images[0].platform == ARM
+    assert choose([*listed, *SEVERAL], "it", platform=AMD).images[0].platform == AMD
+    for platform in (None, Platform("s390x")):
+        with pytest.raises(DockertoolsError, match=r"^it: 2 images in it: choose one"):
+            choose(listed, "it", platform=platform)
 
 
 def test_a_name_that_is_a_tag_only(tmp_path: Path) -> None:
@@ -94,17 +111,17 @@ def test_a_name_that_is_a_tag_only(tmp_path: Path) -> None:
     manifest = next(data for data in files.values() if MANIFEST.encode() in data and b'"layers"' in data)
     note = {"org.opencontainers.image.ref.name": "V1.0"}
     files["index.json"] = encode({"manifests": [descriptor(manifest, MANIFEST, annotations=note)]})
-    (image,) = stored_images(Reader.open(write_tar(tmp_path / "a.tar", files)))
-    assert parse_all(image.names) == ()
-    assert choose([image], None, "V1.0", "it") == image
-
-
-def stored(folder: Path, files: Mapping[str, bytes]) -> tuple[StoredImage, ...]:
-    return stored_images(Reader.open(write_tar(folder / "a.tar", files)))
+    (one,) = list_images(Reader.open(write_tar(tmp_path / "a.tar", files)))
+    assert parse_all(one.names) == ()
+    assert choose([one], "it", tag="V1.0") == one
 
 
 def note(name: str) -> dict[str, str]:
     return {"io.containerd.image.name": f"docker.io/library/{name}"}
+
+
+def blob_of(entry: Mapping[str, str]) -> str:
+    return "blobs/" + entry["digest"].replace(":", "/")
 
 
 def index_of(*names: str, lost: tuple[int, ...] = ()) -> dict[str, bytes]:
@@ -123,48 +140,107 @@ def index_of(*names: str, lost: tuple[int, ...] = ()) -> dict[str, bytes]:
     return files | {blob(index): index, "index.json": encode({"manifests": tops})}
 
 
+def listed(folder: Path, files: Mapping[str, bytes]) -> tuple[Listed, ...]:
+    return list_images(Reader.open(write_tar(folder / "a.tar", files)))
+
+
+def with_index(files: dict[str, bytes], *entries: object) -> dict[str, bytes]:
+    """A layout with these entries."""
+    return {name: data for name, data in files.items() if name != "manifest.json"} | {
+        "index.json": encode({"manifests": entries})
+    }
+
+
 def test_one_image_of_two_names_is_one(tmp_path: Path) -> None:
     files = Handmade(names=()).files()
-    del files["manifest.json"]
     (entry,) = json.loads(files["index.json"])["manifests"]
-    files["index.json"] = encode({"manifests": [entry | {"annotations": note(name)} for name in ("a:1", "b:1", "a:1")]})
-    (image,) = stored(tmp_path, files)
-    assert list(map(str, parse_all(image.names))) == ["a:1", "b:1"]
+    bare = {key: value for key, value in entry.items() if key != "platform"}
+    entries = [one | {"annotations": note(name)} for one, name in ((bare, "a:1"), (entry, "b:1"), (entry, "a:1"))]
+    (one,) = listed(tmp_path, with_index(files, *entries))
+    assert list(map(str, parse_all(one.names))) == ["a:1", "b:1"]
+    assert not one.is_index and one.platforms() == ()
 
 
 def test_an_index_of_two_names(tmp_path: Path) -> None:
     files = index_of("a:1", "b:1")
     del files["manifest.json"]
-    images = stored(tmp_path, files)
-    assert [image.platform for image in images] == [AMD, ARM]
-    assert {image.names for image in images} == {("docker.io/library/a:1", "docker.io/library/b:1")}
-    assert are_one_index(images) and not are_one_index(images[:1]) and not are_one_index(SEVERAL)
+    (one,) = listed(tmp_path, files)
+    assert one.is_index and one.platforms() == (AMD, ARM)
+    assert {image.names for image in one.images} == {one.names} == {("docker.io/library/a:1", "docker.io/library/b:1")}
+    assert [image.platform for image in stored_images(Reader.open(tmp_path / "a.tar"))] == [AMD, ARM]
+
+
+def test_an_image_of_an_index_that_has_a_name_of_its_own(tmp_path: Path) -> None:
+    files = index_of("a:latest")
+    del files["manifest.json"]
+    (top,) = json.loads(files["index.json"])["manifests"]
+    (amd, _) = json.loads(files[blob_of(top)])["manifests"]
+    index, one = listed(tmp_path, with_index(files, top, amd | {"annotations": note("a:amd64")}))
+    assert index.platforms() == (AMD, ARM) and index.names == ("docker.io/library/a:latest",)
+    assert one.images[0].config == index.images[0].config and not one.is_index
+    assert choose([index, one], "it", name="a", tag="latest") is index
+
+
+@pytest.mark.parametrize("names", [{}, {"annotations": {"org.opencontainers.image.ref.name": "1.0"}}])
+def test_an_index_whose_entries_are_those_of_the_layout(tmp_path: Path, names: dict[str, object]) -> None:
+    files = index_of("a:1")
+    (top,) = json.loads(files["index.json"])["manifests"]
+    entries = [entry | names for entry in json.loads(files[blob_of(top)])["manifests"]]
+    (one,) = listed(tmp_path, with_index(files, *entries))
+    assert one.is_index and one.platforms() == (AMD, ARM)
+    # Two for one platform are two images.
+    for entry in entries:
+        entry["platform"] = AMD.to_json()
+    assert [one.is_index for one in listed(tmp_path, with_index(files, *entries))] == [False, False]
 
 
 def test_dockers_list_has_one_image_of_an_index(tmp_path: Path) -> None:
-    """It is overruled only where the index has more of them."""
     reader = Reader.open(write_tar(tmp_path / "a.tar", index_of("a:1")))
-    assert len(stored_images(reader)) == 1
-    assert [image.platform for image in images_by_platform(reader)] == [AMD, ARM]
-    reader = Reader.open(write_tar(tmp_path / "b.tar", Handmade().files()))
-    assert images_by_platform(reader) == stored_images(reader)
+    (one,) = list_images(reader)
+    assert one.platforms() == (AMD, ARM)
+    assert one.default and [one.default] == list(stored_images(reader))
+    assert {image.names for image in one.images} == {one.default.names}, "as Docker's list has them"
+    (one,) = list_images(Reader.open(write_tar(tmp_path / "b.tar", Handmade().files())))
+    assert one == Listed(one.names, one.images) and one.names == ("handmade:1",)
+
+
+def test_dockers_list_counts_whatever_the_index_is(tmp_path: Path) -> None:
+    """Docker reads no index.json: what is wrong in it is no reason to refuse an archive."""
+    files = index_of("a:1")
+    odd = Handmade(layers=[], names=("odd:1",)).files()
+    for index in (b"?", encode({"manifests": [descriptor(b"lost", MANIFEST)]}), encode({"manifests": 1})):
+        (one,) = listed(tmp_path, files | {"index.json": index})
+        assert not one.is_index and len(one.images) == 1
+    # An image that only Docker's list has, beside an index; and an artifact beside both.
+    other = json.loads(odd["manifest.json"])
+    (top,) = json.loads(files["index.json"])["manifests"]
+    artifact = encode({"schemaVersion": 2, "config": descriptor(b"{}", "x/y"), "layers": []})
+    both = odd | files | {blob(artifact): artifact}
+    both["manifest.json"] = encode([*json.loads(files["manifest.json"]), *other])
+    both["index.json"] = encode({"manifests": [top, descriptor(artifact, MANIFEST)]})
+    assert [one.is_index for one in listed(tmp_path, both)] == [True, False]
+
+
+def test_images_without_names_are_no_index(tmp_path: Path) -> None:
+    """As `docker save ID1 ID2` writes them."""
+    one, two = (Handmade(names=(), config={"Cmd": [text]}).files() for text in "ab")
+    entries = [*json.loads(one["manifest.json"]), *json.loads(two["manifest.json"])]
+    both = listed(tmp_path, one | two | {"manifest.json": encode(entries), "index.json": b"{}"})
+    assert [item.is_index for item in both] == [False, False]
 
 
 def test_an_index_of_which_only_some_images_are_there(tmp_path: Path) -> None:
     """As Docker saves with containerd's store what it pulled: the index names all platforms."""
     files = index_of("a:1", lost=(1,))
-    reader = Reader.open(write_tar(tmp_path / "a.tar", files))
-    assert images_by_platform(reader) == stored_images(reader)
+    (one,) = listed(tmp_path, files)
+    assert not one.is_index, "Docker's list has what there is"
     del files["manifest.json"]
-    (image,) = stored(tmp_path, files)
-    assert image.platform == AMD
+    (one,) = listed(tmp_path, files)
+    assert one.is_index and one.platforms() == (AMD,) and found(one, AMD) == "blobs/" + one.images[0].config[6:]
+    with pytest.raises(DockertoolsError, match="no image for linux/arm64 in it"):
+        found(one, Platform("arm64"))
+    (nothing,) = listed(tmp_path, with_index(index_of("a:1", lost=(0, 1)), *json.loads(files["index.json"])["manifests"]))
+    assert nothing.is_index and nothing.images == ()
     # What index.json itself names must be there.
-    files["index.json"] = encode({"manifests": [descriptor(b"lost", MANIFEST)]})
     with pytest.raises(DockertoolsError, match="is not in it, though another file names it"):
-        stored(tmp_path, files)
-
-
-def test_what_fits_best() -> None:
-    arms = tuple(StoredImage((), variant, (), Platform("arm", "linux", variant)) for variant in ("v5", "v6", "v7"))
-    assert [image.config for image in fitting(arms, Platform("arm", variant="v6"))] == ["v6"]
-    assert fitting(arms, AMD) == [] and fitting(SEVERAL, AMD) == []
+        listed(tmp_path, with_index(files, descriptor(b"lost", MANIFEST)))

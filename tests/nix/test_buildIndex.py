@@ -1,4 +1,4 @@
-"""buildIndex: images for several platforms under one name, as archive, layout and push, the images untouched."""
+"""buildIndex: images for several platforms under one name, as archive, layout, push and load, the images untouched."""
 
 import json
 import subprocess
@@ -130,7 +130,7 @@ def test_an_engine_gets_the_image_for_it(built: Outputs, tmp_path: Path) -> None
         (tmp_path / "docker").chmod(0o755)
         command = [built["run"], "hello", "--", "--platform", "linux/amd64"]
         done = subprocess.run(command, capture_output=True, text=True, env=environment, stdin=subprocess.DEVNULL, check=True)
-        assert done.stdout == "run --rm --interactive app:2 hello\n"
+        assert done.stdout == "run --rm --interactive --platform linux/amd64 app:2 hello\n"
 
 
 def test_one_of_its_images_as_a_base(nix: Nix, built: Outputs) -> None:

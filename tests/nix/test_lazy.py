@@ -15,7 +15,7 @@ import pytest
 
 from tests.clients.need import need_root
 from tests.conftest import Nix, wrapped
-from tests.engines.fake_docker import fake_docker
+from tests.engines.fake_docker import State, fake_docker
 from tests.nix.building import NIX_COMMAND, names
 from tests.nix.caching import said, served
 from tests.registry.programs import docker_registry, running
@@ -177,11 +177,31 @@ def test_an_engine_gets_what_it_lacks(
             assert (events[-1]["layersSent"], events[-1]["id"]) == (layers, farm.image_id('"2"'))
             assert farm.taken() == taken
         assert set(state.images) == {farm.image_id(last) for last in ('"1"', '"2"')}
-        # All is sent once more where the engine loses something: what was left out is fetched then.
-        state.names.clear()
-        state.images.clear()
-        (again,) = {event["references"][0] for event in machine.tell(scripts[0], "--full")[-1:]}
-        assert again == "app:1"
+
+
+def test_all_is_fetched_where_the_engine_loses_what_it_had(
+    nix: Nix, farm: Farm, machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was left out is fetched before all is sent once more."""
+    with fake_docker(tmp_path, "docker-26") as (state, url):
+        monkeypatch.setenv("DOCKER_HOST", url)
+        subprocess.run([nix.build(farm.expression('"1"', "load"))], check=True, capture_output=True)
+        script = machine.build(farm.expression('"2"', "lazyLoad"))
+        farm.asked.clear()
+
+        def lose(state: State) -> None:
+            state.before_load = lambda _: None
+            state.remove("docker.io/library/app:1")
+
+        state.before_load = lose
+        events = machine.tell(script)
+        said = [event["text"] for event in events if event["event"] == "said"]
+        assert [text.startswith("fetching ") for text in said] == [True, False, True]
+        assert said[1].endswith("; sending all layers")
+        assert events[-1]["layersSent"] == events[-1]["layers"] > len(LAST)
+        assert set(state.images) == {farm.image_id('"2"')}
+        fetched = farm.taken()
+        assert set(LAST) < set(fetched) and all("layer" in name and name.endswith("-gz") for name in fetched)
 
 
 def test_a_load_that_no_cache_can_feed(
@@ -223,22 +243,33 @@ def test_uncompressed_layers_are_made_of_store_paths(nix: Nix, farm: Farm, machi
     assert set(farm.taken()) == set(names(in_image)) - tools >= {"last", "r1"}
 
 
-def test_an_index(nix: Nix, farm: Farm, machine: Machine) -> None:
+def test_an_index(
+    nix: Nix, farm: Farm, machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each layer as the index's own layout has it, in gzip or in zstd; no store path of the images is fetched."""
     index = f"""(let {farm.prelude} in buildIndex {{ name = "app"; images = {{
       "linux/amd64" = (image "2").override {{ architecture = "amd64"; }};
       "linux/arm64" = (image "3").override {{ architecture = "arm64"; compressor = "zstd"; }};
     }}; }})"""
-    *built, layout = nix.build_all(f"with {index}; [ lazyPush lazyPush.layers oci ]")
+    *built, layout = nix.build_all(f"with {index}; [ lazyPush lazyPush.layers lazyLoad oci ]")
     nix.run(*NIX_COMMAND, "copy", "--to", farm.filled, *map(str, built))
-    script = machine.build(f"{index}.lazyPush")
+    script, load = (machine.build(f"{index}.{name}") for name in ("lazyPush", "lazyLoad"))
     farm.asked.clear()
+    # An engine gets the image for it, and no layer of another one is fetched.
+    with fake_docker(tmp_path, "docker-26") as (state, url):
+        monkeypatch.setenv("DOCKER_HOST", url)
+        machine.tell(load, "--dry-run")
+        assert farm.taken() == []
+        assert machine.tell(load)[-1]["id"] == farm.image_id('"2"')
+        loaded = farm.taken()
+        assert {name.rpartition("-")[2] for name in loaded} == {"gz"}
+        assert set(state.images) == {farm.image_id('"2"')}
     events = machine.tell(script, f"{farm.registry}/index/app:1")
     top = json.loads((layout / "index.json").read_text())["manifests"][0]
     assert events[-1]["digest"] == top["digest"]
-    fetched = farm.taken()
-    assert {name.rpartition("-")[2] for name in fetched} == {"gz", "zstd"}
-    assert fetched == names(closure(nix, built[1]) - {str(built[1])})
+    pushed = farm.taken()
+    assert {name.rpartition("-")[2] for name in pushed} == {"zstd"}
+    assert sorted([*loaded, *pushed]) == names(closure(nix, built[1]) - {str(built[1])})
 
 
 def test_push_fetches_all_that_it_describes(nix: Nix, farm: Farm, machine: Machine) -> None:
