@@ -13,7 +13,7 @@ from dockertools_py.store.description import is_index, read_blobs, read_image, r
 def build(attributes: Attributes) -> None:
     """Spec: `description`, `blobs` (folders of compressed layers), `isLazy`.
 
-    If not lazy, the output is a list of what a push or a load of the lazy one may read, and so refers to that and to nothing else.
+    If not lazy, the output is a list of what a push or a load of the lazy one may read: it refers to that, and to nothing else.
     """
     spec, out = attributes.spec, attributes.out
     description, stored = Path(spec["description"]), read_blobs(attributes.paths("blobs"))

@@ -17,7 +17,7 @@ from dockertools_py.model.platform import Platform
 from dockertools_py.pack.image import Image
 from dockertools_py.pack.layer import PathsSource
 from dockertools_py.store.describe import describe
-from dockertools_py.store.description import write_image
+from dockertools_py.store.description import write_image, write_index
 from tests.clients.engines.containerd import Containerd
 from tests.clients.engines.daemon import Daemon
 from tests.clients.engines.docker import Docker
@@ -211,7 +211,8 @@ def _containerd_loader(kind: str, engine: Engine, folder: Path) -> Loader:
         # `k3s ctr …` is ctr; the namespace is the one that kubelets know.
         return ProgramLoader(engine, folder, ("--to", "k3s"), "k3s", ["env"])
     if kind == "kind":
-        node = 'if [ "$1" = ps ]; then echo node-1 worker; exit; fi; while [ "$1" != ctr ]; do shift; done; exec "$@"'
+        program = 'while [ "$1" != ctr ] && [ "$1" != uname ]; do shift; done; exec "$@"'
+        node = f'if [ "$1" = ps ]; then echo node-1 worker; exit; fi; {program}'
         return ProgramLoader(engine, folder, ("--to", "kind:test"), "docker", ["sh", "-c", node, "docker"])
     socket = ("--address", "/run/containerd/containerd.sock")
     # The first ctr on PATH that is not this script.
@@ -236,9 +237,17 @@ class Versions:
     def busybox(self) -> PathsSource:
         return self.layer({"busybox": BUSYBOX.read_bytes()})
 
-    def image(self, *sources: PathsSource, text: str = "") -> Path:
+    def index(self, **images: Path) -> Path:
+        """A description of an index, of descriptions by architecture."""
+        self._count += 1
+        folder = self._folder / f"index{self._count}"
+        folder.mkdir()
+        write_index(folder, [(Platform(name), image) for name, image in images.items()], {})
+        return folder
+
+    def image(self, *sources: PathsSource, architecture: str = "amd64") -> Path:
         """A description; what it runs prints the file `text` of the last layer."""
-        image = Image(ImageConfig(Platform("amd64")), ()).append(map(describe, sources), CREATED)
+        image = Image(ImageConfig(Platform(architecture)), ()).append(map(describe, sources), CREATED)
         command = [f"{sources[0].paths[0]}/busybox", "cat", f"{sources[-1].paths[0]}/text"]
         self._count += 1
         folder = self._folder / f"image{self._count}"

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.clients.available import ENGINES
+from tests.clients.engines.containerd import Containerd
 from tests.clients.engines.docker import Docker
 from tests.clients.engines.engine import Engine, familiar
 from tests.clients.engines.errors import EngineError
@@ -101,6 +102,23 @@ def check_whole(engine: Engine, reference: str, folder: Path) -> None:
     [again] = engine.load(folder / "saved.tar")
     assert familiar(again) == familiar(reference)
     engine.run(again)
+
+
+@every
+def test_of_an_index_the_image_that_the_engine_runs(loading: Loader, versions: Versions, how: str) -> None:
+    busybox = versions.busybox()
+    here, other = (versions.layer({"text": text}) for text in (b"here\n", b"other\n"))
+    foreign = versions.image(busybox, other, architecture="s390x")
+    index = versions.index(s390x=foreign, amd64=versions.image(busybox, here))
+    event = loading.load(index, "-t", "app:1").loaded()
+    assert event["layersSent"] == 2
+    if how not in KUBERNETES:
+        assert loading.engine.run(event["references"][0]) == "here\n"
+    other_one = loading.load(index, "-t", "app:2", "--platform", "linux/s390x")
+    if isinstance(loading.engine, Containerd):
+        assert other_one.stderr.endswith("did not load app:2: ctr: image might be filtered out\n")
+    else:
+        assert other_one.loaded()["layersSent"] == 1
 
 
 @every_default
