@@ -3,7 +3,8 @@
     ./dev bench load [small|middle|big] [--times N] [--engine NAME]... [--without-builds]
 
 Engines: `docker` and `podman` of PATH; `docker-SUITE` and `docker-SUITE-containerd` (containerd's image store, Docker 26 and
-later) of .cache/suites; all that are there if none is named. As root, each with a state of its own in a temporary folder.
+later) of .cache/suites, and of .cache/newest, where ./dev matrix puts sid's; all that are there if none is named. As root, each
+with a state of its own in a temporary folder.
 """
 
 import argparse
@@ -27,6 +28,7 @@ from verbs import CHECKOUT, nix
 os.environ.setdefault("NIX_CONFIG", "sandbox = true\nsandbox-fallback = false\nsubstituters =\nbuild-users-group = nixbld\n")
 os.environ.setdefault("NIX_PATH", "")
 
+DOCKERD = "root/usr/sbin/dockerd"
 PODMAN = """
 [containers]
 default_ulimits = ["nofile=1024:1024", "nproc=1000:1000"]
@@ -78,8 +80,7 @@ def podman(folder: Path) -> Iterator[list[str]]:
 def engines() -> list[str]:
     """Those that are here."""
     found = [name for name, program in (("docker", "dockerd"), ("podman", "podman")) if shutil.which(program)]
-    for program in sorted((CHECKOUT / ".cache/suites").glob("*/root/usr/sbin/dockerd")):
-        suite = program.relative_to(CHECKOUT / ".cache/suites").parts[0]
+    for suite in sorted({program.parents[3].name for program in (CHECKOUT / ".cache").glob(f"*/*/{DOCKERD}")}):
         found += [f"docker-{suite}", f"docker-{suite}-containerd"]
     return found
 
@@ -90,7 +91,7 @@ def started(name: str) -> Iterator[list[str]]:
     environment = dict(os.environ)
     kind, _, suite = name.removesuffix("-containerd").partition("-")
     if suite:
-        root = CHECKOUT / ".cache/suites" / suite / "root/usr"
+        root = next((CHECKOUT / ".cache").glob(f"*/{suite}/{DOCKERD}")).parents[1]
         # runc is the system's, as a newer one wants a newer libc.
         os.environ["PATH"] = f"{root}/sbin:{root}/bin:{os.environ['PATH']}"
     try:

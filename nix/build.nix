@@ -66,7 +66,7 @@ arguments.declare function
   layeringPipeline = { type = types.nullOr (types.either types.list types.file); default = null; };
   debug = { type = types.bool; default = false; };
   includeNixDB = { type = types.bool; default = false; };
-  architecture = { type = types.nullOr types.string; default = null; };
+  architecture = { type = types.nullOr types.architecture; default = null; };
   variant = { type = types.nullOr types.string; default = null; };
   uid = { type = types.natural; default = 0; };
   gid = { type = types.natural; default = 0; };

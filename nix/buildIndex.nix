@@ -31,7 +31,7 @@ arguments.declare "buildIndex"
 
     parse = name:
       let parts = match "([a-z0-9]+)/([a-z0-9_]+)(/([a-z0-9]+))?" name; part = builtins.elemAt parts; in
-      if parts == null then fail "`images` has ${arguments.show name}: write platforms such as \"linux/amd64\" or \"linux/arm64/v8\"."
+      if parts == null || !types.architecture.check (part 1) then fail "`images` has ${arguments.show name}: write platforms in Go's words, such as \"linux/amd64\" or \"linux/arm64/v8\"."
       else { os = part 0; architecture = part 1; } // (if part 3 == null then { } else { variant = part 3; });
 
     child = name:
@@ -40,7 +40,7 @@ arguments.declare "buildIndex"
         own = parse name;
       in
       if !types.file.check from then arguments.wrong "buildIndex" "images.\"${name}\"" from "an image, or ${types.file.rule}"
-      else { inherit name from; platform = own; image = baseImage { function = "buildIndex"; argument = "images"; inherit from; platform = own; }; };
+      else { inherit name from; platform = own; image = baseImage { function = "buildIndex"; argument = "images.\"${name}\""; inherit from; platform = own; }; };
     children =
       if args.images == { } then fail "`images` is { }: write at least one, as in { \"linux/amd64\" = image; }."
       else map child (attrNames args.images);

@@ -23,7 +23,7 @@ arguments.declare "toLayered"
   config = { type = types.any; default = { }; };
   normalise = { type = types.bool; default = false; };
   maxLayers = { type = types.between 1 125; default = 40; };
-  architecture = { type = types.nullOr types.string; default = null; };
+  architecture = { type = types.nullOr types.architecture; default = null; };
   variant = { type = types.nullOr types.string; default = null; };
 })
   (args:

@@ -26,10 +26,10 @@ class Opened:
     """Whether its description refers to none of its layers: these may not be here."""
 
 
-def parser(verb: str, description: str | None) -> argparse.ArgumentParser:
-    """The arguments of a verb that writes or sends an image: which one, and under which names."""
+def parser(verb: str, description: str | None, where: str = "here") -> argparse.ArgumentParser:
+    """The arguments of a verb that writes or sends an image: which one, and under which names; `where` it is to run."""
     result = argparse.ArgumentParser(prog=f"dockertools-py {verb}", description=description)
-    add_image(result)
+    add_image(result, where)
     result.add_argument(
         "-t", "--tag", "--repo_tag", metavar="NAME:TAG", action="append", help="instead of its own names"
     )
@@ -37,20 +37,20 @@ def parser(verb: str, description: str | None) -> argparse.ArgumentParser:
     return result
 
 
-def add_image(result: argparse.ArgumentParser) -> None:
+def add_image(result: argparse.ArgumentParser, where: str = "here") -> None:
     """The arguments that say which image."""
     result.add_argument(
         "image", metavar="IMAGE", type=Path, help="a description that Nix built, an archive or a layout"
     )
     result.add_argument("--choose", metavar="NAME:TAG", help="which image, where there are several")
-    add_platform(result)
+    add_platform(result, where)
     add_zstd(result)
 
 
-def add_platform(result: argparse.ArgumentParser) -> None:
+def add_platform(result: argparse.ArgumentParser, where: str = "here") -> None:
     """The argument that says which image of an index."""
     result.add_argument(
-        "--platform", metavar="OS/ARCH[/VARIANT]", help="which image of an index; the one that runs here if not given"
+        "--platform", metavar="OS/ARCH[/VARIANT]", help=f"which image of an index; what runs {where} if not given"
     )
 
 
@@ -90,13 +90,13 @@ def open_image(
     Raises DockertoolsError when there is none.
     """
     if not path.exists():
-        raise DockertoolsError(f"{path}: no such file or directory")
-    if path.is_dir():
-        if description.is_index(path):
-            return _of_index(path, platform or find_platform())
-        if described := _described(path):
-            _check_platform(described.named.image.config.platform, platform, path)
-            return described
+        is_remote = str(path).startswith(("docker:/", "http:/", "https:/"))
+        hint = ": an image in a registry is copied first, with `dockertools-py copy`" if is_remote else ""
+        raise DockertoolsError(f"{path}: no such file or directory{hint}")
+    if path.is_dir() and (described := _of_description(path, platform, find_platform)):
+        if choice:
+            raise DockertoolsError(f"--choose: {path} is a description, of one image or index, without a name: leave it out")
+        return described
     # What Nix described needs no reader of archives: a third of the milliseconds until `load` asks its first question.
     from dockertools_py.formats.image_reader import read_config, read_image  # noqa: PLC0415
     from dockertools_py.formats.members import Reader  # noqa: PLC0415
@@ -106,7 +106,7 @@ def open_image(
     wanted = Reference.parse(choice) if choice else None
     name, tag = (wanted.name, wanted.tag) if wanted else (None, None)
     one = choose(list_images(reader), what, name=name, tag=tag, platform=platform)
-    stored = image_of(one, what, find_platform, platform)
+    stored = image_of(one, what, (lambda: platform) if platform else find_platform)
     if platform and not one.is_index:  # before all of it is read
         _check_platform(read_config(reader, stored).platform, platform, path)
     return Opened(NamedImage(read_image(reader, stored, zstd), parse_all(stored.names)), one.platforms())
@@ -117,8 +117,18 @@ def _check_platform(own: Platform, wanted: Platform | None, path: Path) -> None:
         raise DockertoolsError(f"{path}: an image for {shown(str(own))}, not for {wanted}")
 
 
-def _of_index(folder: Path, wanted: Platform) -> Opened:
+def _of_description(path: Path, platform: Platform | None, find_platform: FindPlatform) -> Opened | None:
+    if description.is_index(path):
+        return _of_index(path, (lambda: platform) if platform else find_platform)
+    described = _described(path)
+    if described:
+        _check_platform(described.named.image.config.platform, platform, path)
+    return described
+
+
+def _of_index(folder: Path, find_platform: FindPlatform) -> Opened:
     by_platform = dict(description.read_index(folder)[0])
+    wanted = find_platform()
     best = wanted.best_of(by_platform)
     if best is None:
         there = ", ".join(map(str, by_platform))

@@ -8,7 +8,7 @@ from dockertools_py.commands.loading import Loading, add_engine, engines, platfo
 
 def run(arguments: list[str]) -> int:
     """Prints the names under which the engine has the image; exit code 0 when it has all of it."""
-    options_parser = parser("load", __doc__)
+    options_parser = parser("load", __doc__, "in the engine")
     add_engine(options_parser)
     options_parser.add_argument("--full", action="store_true", help="send every layer, whatever the engine has")
     options_parser.add_argument("--dry-run", action="store_true", help="ask, and say what would be sent and why")

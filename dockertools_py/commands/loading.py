@@ -12,7 +12,7 @@ from dockertools_py.commands.progress import size
 from dockertools_py.commands.realising import Fetch, realising
 from dockertools_py.commands.transfers import Tally, Transfers
 from dockertools_py.engines.choice import FORMS, Choice, choose
-from dockertools_py.engines.engine import Engine, Wanted, Write
+from dockertools_py.engines.engine import ANOTHER, Engine, Wanted, Write
 from dockertools_py.engines.loading import Plan, carry_out, plan
 from dockertools_py.errors import shown
 from dockertools_py.model.digest import Digest
@@ -75,12 +75,15 @@ class Loading:
             print(
                 f"{len(to_send)} of {len(self.wanted.layers)} layers to be sent to {self.engine.title()}, {some} of {of}"
             )
-        for reference in plan.missing(self.wanted) if plan.source is not None else ():
-            name = self.engine.name_of(reference)
+        for reference in plan.missing(self.wanted):
+            name, moves = self.engine.name_of(reference), plan.problems.get(reference, "").startswith(ANOTHER)
+            if plan.source is None and not moves:
+                continue  # it comes with the image
             if self._as_json:
-                print(json.dumps({"event": "name", "reference": name, "source": plan.source}))
+                print(json.dumps({"event": "name", "reference": name, "source": plan.source, "moves": moves}))
             else:
-                print(f"name {name}, of what is {plan.source} there")
+                source = f", of what is {plan.source[:80]} there" if plan.source is not None else ""
+                print(f"name {name}{source}{', which another image has now' if moves else ''}")
 
     def carry_out(self, plan: Plan) -> None:
         """Have the engine load what it lacks, and say how much that was."""
@@ -89,7 +92,7 @@ class Loading:
         self._transfers.tally.started = self._started
         self._skip(plan.held.layers)
         try:
-            with realising(self._transfers.say) as fetch:
+            with realising(self._transfers.say, self._verb) as fetch:
                 if plan.source is None:
                     self._fetch_but(plan.held.layers, fetch)
                 carry_out(self.engine, self.wanted, plan, self._write, partial(self._again, fetch))

@@ -51,7 +51,7 @@ def run(arguments: list[str]) -> int:
     try:
         session = new_session(options, transfers.say)
         open_pusher = partial(Pusher, session, chunk=parse_size(options.chunk_size))
-        with realising(transfers.say) as fetch:
+        with realising(transfers.say, "push") as fetch:
             shipment = Push(options, session, open_pusher(targets[0].image), transfers, form, fetch).prepare(targets)
             push_all(shipment, targets, open_pusher, transfers)
         digest = shipment.graph.root().descriptor.digest

@@ -15,8 +15,8 @@ _SHOWN = 3
 
 
 @contextmanager
-def realising(say: Callable[[str], None]) -> Iterator[Fetch]:
-    """A function that has Nix fetch the store paths of files that are not here. Until the end Nix keeps them."""
+def realising(say: Callable[[str], None], verb: str) -> Iterator[Fetch]:
+    """A function that has Nix fetch the store paths of files that are not here, for `verb`. Until the end Nix keeps them."""
     with ExitStack() as kept:
 
         def realise(files: Iterable[str]) -> None:
@@ -28,12 +28,12 @@ def realising(say: Callable[[str], None]) -> Iterator[Fetch]:
                 say(f"fetching {_listed(missing)}")
                 # Made only now: nothing stays of a push or a load that needs none and is killed.
                 folder = kept.enter_context(tempfile.TemporaryDirectory(prefix="dockertools-py."))
-                _realise(missing, Path(folder, "root"))
+                _realise(missing, Path(folder, "root"), verb)
 
         yield realise
 
 
-def _realise(paths: list[str], root: Path) -> None:
+def _realise(paths: list[str], root: Path, verb: str) -> None:
     """Raises DockertoolsError when there is no Nix, or when it finds a path nowhere."""
     import shutil  # noqa: PLC0415
     import subprocess  # noqa: PLC0415
@@ -44,10 +44,12 @@ def _realise(paths: list[str], root: Path) -> None:
     command = [program, "--realise", *paths, "--add-root", str(root), "--indirect"]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False)
     if done.returncode:
-        (*_, why) = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        # A cache that has it and is not trusted comes as a warning, before an error that says nothing of it.
+        why = next((line for line in lines if "signature" in line or "signed" in line), lines[-1])
         raise DockertoolsError(
-            f"{_listed(paths)}: neither here nor in a cache that Nix asks ({shown(why)}): copy `image.lazyPush.layers` to "
-            "one, or use `image.push` or `image.load`, which have what they need"
+            f"{_listed(paths)}: neither here nor in a cache that Nix asks ({shown(why, 300)}): copy `image.lazyPush.layers` "
+            f"to one, or use `image.{verb}`, which has what it needs"
         )
 
 

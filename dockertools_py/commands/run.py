@@ -16,7 +16,7 @@ from dockertools_py.errors import DockertoolsError, shown
 
 def run(arguments: list[str]) -> int:
     """Becomes the engine's program, whose exit code is the container's."""
-    options_parser = parser("run", __doc__)
+    options_parser = parser("run", __doc__, "in the engine")
     options_parser.usage = "dockertools-py run [OPTION ...] IMAGE [ARGUMENT ...] [-- ENGINE-OPTION ...]"
     add_engine(options_parser)
     options_parser.add_argument("arguments", metavar="ARGUMENT", nargs=argparse.REMAINDER, help="of the container")

@@ -26,7 +26,9 @@ def build(attributes: Attributes) -> None:
             platform = Platform.from_json(spec["platform"])
             name, tag, what = spec["imageName"], spec["imageTag"], str(given)
             one = choose(list_images(reader), what, name=name, tag=tag, platform=platform)
-            _write(attributes.out, reader, image_of(one, what, lambda: platform), spec["zstd"])
+            # Of an index that has none for it, what Docker would take: whether that fits is for others to say.
+            stored = one.image_for(platform) or one.default or image_of(one, what, lambda: platform)
+            _write(attributes.out, reader, stored, spec["zstd"])
             return
         for number, stored in enumerate(stored_images(reader)):
             folder = attributes.out / str(number)

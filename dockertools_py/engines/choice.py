@@ -1,16 +1,18 @@
 """Which engine: the one that somebody named, or that which answers."""
 
 import os
+import socket
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from dockertools_py.engines.api import Api
+from dockertools_py.engines.api import CONNECT_TIMEOUT, Api
 from dockertools_py.engines.docker import Docker
 from dockertools_py.engines.endpoint import Endpoint, from_environment, of_context, tls_of
 from dockertools_py.engines.engine import Engine, Unreachable
 from dockertools_py.engines.record import Record
 from dockertools_py.errors import DockertoolsError, shown
+from dockertools_py.model.platform import Platform
 
 FORMS = (
     "docker, docker:CONTEXT, podman, containerd, k3s, kind, kind:CLUSTER, unix:///SOCKET, tcp://HOST:PORT or ssh://HOST"
@@ -80,7 +82,10 @@ def _found(environment: Mapping[str, str]) -> Engine:
 
 
 def _docker(endpoint: Endpoint, environment: Mapping[str, str], client: tuple[str, ...] = ("docker",)) -> Docker:
-    docker = Docker(Api(endpoint), Record.from_environment(environment), client)
+    # As Docker's own program understands it, which is to run the image then.
+    default = environment.get("DOCKER_DEFAULT_PLATFORM") if client[0] == "docker" else None
+    platform = Platform.parse(default) if default else None
+    docker = Docker(Api(endpoint), Record.from_environment(environment), client, platform)
     docker.connect()
     return docker
 
@@ -116,7 +121,23 @@ def _which(program: str) -> bool:
 
 
 def _containerd(choice: Choice) -> Engine:
-    return _ctr(("ctr",), "containerd", choice)
+    address = choice.address or os.environ.get("CONTAINERD_ADDRESS") or CONTAINERD_SOCKET
+    engine = _ctr(("ctr",), "containerd", choice)
+    _check_socket(address)
+    return engine
+
+
+def _check_socket(address: str) -> None:
+    """ctr itself tries for ten seconds, and says so at length. Raises Unreachable."""
+    path = address.removeprefix("unix://")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as tried:
+        tried.settimeout(CONNECT_TIMEOUT)
+        try:
+            tried.connect(path)
+        except OSError as error:
+            raise Unreachable(
+                f"containerd at {shown(path)}: {error.strerror or error}; is it running? --address says where"
+            ) from error
 
 
 def _ctr(command: tuple[str, ...], title: str, choice: Choice) -> Engine:

@@ -5,8 +5,9 @@ Blobs are known by their digest, and `ctr content ls` lists all of them: nothing
 """
 
 from collections.abc import Sequence
+from functools import cached_property
 
-from dockertools_py.engines.engine import Engine, Held, Wanted, WriteArchive
+from dockertools_py.engines.engine import ANOTHER, Engine, Held, Wanted, WriteArchive
 from dockertools_py.engines.programs import answer, feed
 from dockertools_py.errors import DockertoolsError, shown
 from dockertools_py.model.platform import Platform
@@ -35,17 +36,33 @@ class Containerd(Engine):
 
     def platform(self) -> Platform:
         """See Engine."""
+        return self._platform
+
+    @cached_property
+    def _platform(self) -> Platform:
         return Platform.of_machine(answer(self._machine_command).strip()) if self._machine_command else super().platform()
 
     def lacks(self, reference: Reference, wanted: Wanted) -> str | None:
         """See Engine."""
+        self._check_platform(wanted)
         rows = self._checked(f'name=="{reference.normalised()}"')
         if not rows:
             return "there is no image of that name"
         _, digest, problem = rows[0]
         if digest != str(wanted.manifest):
-            return f"that name has another image, {shown(digest, 71)}"
+            return f"{ANOTHER}, {shown(digest, 71)}"
         return problem
+
+    def _check_platform(self, wanted: Wanted) -> None:
+        """Raises DockertoolsError for an image that it would refuse when all of it was sent."""
+        if wanted.platform.runs_on(super().platform()):
+            return  # as nearly always, without a question to a node
+        own = self.platform()
+        if not wanted.platform.runs_on(own):
+            raise DockertoolsError(
+                f"{self._title}: takes images for {own}, and this one is for {wanted.platform}: choose another one of an "
+                "index (--platform), or Docker or Podman, which take any"
+            )
 
     def elsewhere(self, wanted: Wanted) -> str | None:
         """See Engine."""

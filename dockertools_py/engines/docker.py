@@ -18,7 +18,7 @@ from itertools import takewhile
 from typing import Any
 
 from dockertools_py.engines.api import Answer, Api
-from dockertools_py.engines.engine import Engine, Held, Refused, Wanted, WriteArchive
+from dockertools_py.engines.engine import ANOTHER, Engine, Held, Refused, Wanted, WriteArchive
 from dockertools_py.engines.record import Record
 from dockertools_py.errors import DockertoolsError, shown
 from dockertools_py.model.digest import Digest
@@ -35,10 +35,15 @@ ASKED_ANYWAY = 20
 
 
 class Docker(Engine):
-    """A daemon behind an Api; `client` is the program, with its options, that runs containers there."""
+    """A daemon behind an Api; `client` is the program, with its options, that runs containers there.
 
-    def __init__(self, api: Api, record: Record, client: Sequence[str] = ("docker",)) -> None:
-        self._api, self._record, self._client = api, record, client
+    `default_platform` is what that program wants of an index, where the user said so.
+    """
+
+    def __init__(
+        self, api: Api, record: Record, client: Sequence[str] = ("docker",), default_platform: Platform | None = None
+    ) -> None:
+        self._api, self._record, self._client, self._default_platform = api, record, client, default_platform
         self._headers: Mapping[str, str] = {}
         self._namesake: object = None
         """The id of another image that has the name which was asked for: as a rule the one before the edit."""
@@ -55,6 +60,8 @@ class Docker(Engine):
 
     def platform(self) -> Platform:
         """See Engine. The daemon may be elsewhere; it says what its kernel calls the machine, and Podman what Go does."""
+        if self._default_platform:
+            return self._default_platform
         machine, system = self._info.get("Architecture"), self._info.get("OSType")
         if not isinstance(machine, str) or not machine:
             return super().platform()
@@ -70,7 +77,7 @@ class Docker(Engine):
             return None
         if image_id != str(wanted.manifest):
             self._namesake = image_id
-            return f"that name has another image, {shown(image_id, 71)}"
+            return f"{ANOTHER}, {shown(image_id, 71)}"
         if not self._is_whole(found, wanted):
             return "some of its layers are not in the image store"
         self._record.add(wanted.manifest)
@@ -119,7 +126,8 @@ class Docker(Engine):
         """See Engine."""
         from shutil import which  # noqa: PLC0415
 
-        flags = ["--rm", "--interactive", *(["--tty"] if terminal else [])]
+        # What was loaded, and never what a registry has under its name.
+        flags = ["--pull=never", "--rm", "--interactive", *(["--tty"] if terminal else [])]
         client = self._client
         if self._is_podman() and which("podman"):
             # docker's own ended with 0 where the container (of Podman 4.3) had ended with 7.

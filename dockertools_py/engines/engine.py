@@ -21,6 +21,10 @@ WriteArchive = Callable[[Write], None]
 """Writes a whole archive through the function that it is given."""
 
 
+ANOTHER = "that name has another image"
+"""How `Engine.lacks` begins where a load would take the name away from an image."""
+
+
 class Refused(Exception):
     """An engine did not take an archive; what it said. Never seen by users as it is."""
 
@@ -41,6 +45,7 @@ class Wanted:
     references: tuple[Reference, ...]
     image_id: Digest
     manifest: Digest
+    platform: Platform
 
     @classmethod
     def of(cls, named: NamedImage) -> Self:
@@ -56,6 +61,7 @@ class Wanted:
             tuple(dict.fromkeys(named.references)),
             named.image.image_id(),
             whole.blobs[0].descriptor.digest,
+            named.image.config.platform,
         )
 
     def without(self, left_out: AbstractSet[Digest]) -> Bundle:

@@ -7,8 +7,8 @@ So nobody's word counts here. What is left out is left out only for what the eng
 asked for the image again; and where anything is other than it should be, all of it is sent once more, with every layer.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from dockertools_py.engines.engine import Engine, Held, Refused, Wanted, Write
 from dockertools_py.errors import DockertoolsError, shown
@@ -33,6 +33,8 @@ class Plan:
     source: str | None
     """A name or id under which it is there, so that nothing is sent; None: it is sent."""
     held: Held
+    problems: Mapping[Reference, str] = field(default_factory=dict)
+    """What is wrong with the image under each of the other names, as far as it was asked."""
 
     def missing(self, wanted: Wanted) -> tuple[Reference, ...]:
         """Names that it is to get."""
@@ -43,11 +45,12 @@ def plan(engine: Engine, wanted: Wanted, *, full: bool = False) -> Plan:
     """Ask the engine; `full`: send everything, whatever is there."""
     if full:
         return Plan((), None, Held(otherwise="everything was asked for"))
-    there = tuple(reference for reference in wanted.references if engine.lacks(reference, wanted) is None)
+    problems = {reference: problem for reference in wanted.references if (problem := engine.lacks(reference, wanted))}
+    there = tuple(reference for reference in wanted.references if reference not in problems)
     source = engine.name_of(there[0]) if there else engine.elsewhere(wanted)
     if source is not None:
-        return Plan(there, source, Held({layer.diff_id: f"in {source}" for layer in wanted.layers}))
-    return Plan((), None, engine.held(wanted))
+        return Plan(there, source, Held({layer.diff_id: f"in {source}" for layer in wanted.layers}), problems)
+    return Plan((), None, engine.held(wanted), problems)
 
 
 def carry_out(

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from dockertools_py.engines.engine import Engine, Held, Wanted, WriteArchive
+from dockertools_py.engines.engine import ANOTHER, Engine, Held, Wanted, WriteArchive
 from dockertools_py.engines.programs import answer, ask, feed
 from dockertools_py.engines.record import Record
 from dockertools_py.errors import DockertoolsError, shown
@@ -50,7 +50,7 @@ class Podman(Engine):
         if own in named:
             self._record.add(wanted.image_id)
             return None
-        return f"that name has another image, {shown(named.pop(), 64)}" if named else "there is no image of that name"
+        return f"{ANOTHER}, {shown(named.pop(), 64)}" if named else "there is no image of that name"
 
     def elsewhere(self, wanted: Wanted) -> str | None:
         """See Engine."""
@@ -82,7 +82,7 @@ class Podman(Engine):
         self, reference: Reference, options: Sequence[str], arguments: Sequence[str], *, terminal: bool
     ) -> list[str]:
         """See Engine."""
-        flags = ["--rm", "--interactive", *(["--tty"] if terminal else [])]
+        flags = ["--pull=never", "--rm", "--interactive", *(["--tty"] if terminal else [])]
         return [*self._command, "run", *flags, *options, self.name_of(reference), *arguments]
 
     def _inspect(self, *names: str) -> list[Mapping[str, Any]]:

@@ -113,17 +113,15 @@ def choose(
     raise DockertoolsError(f"{what}: {len(wanted)} images in it: choose one ({by}); there is: {there}")
 
 
-def image_of(
-    one: Listed, what: str, find_platform: Callable[[], Platform], platform: Platform | None = None
-) -> StoredImage:
-    """The image of an index for `platform`, or else for that which is found, if need be Docker's; or the only one.
+def image_of(one: Listed, what: str, find_platform: Callable[[], Platform]) -> StoredImage:
+    """The only image, or that of an index for a platform, which is asked for then.
 
     Raises DockertoolsError with the platforms that there are.
     """
     if not one.is_index:
         return one.images[0]
-    wanted = platform or find_platform()
-    if found := one.image_for(wanted) or (None if platform else one.default):
+    wanted = find_platform()
+    if found := one.image_for(wanted):
         return found
     by = "`architecture`, --platform OS/ARCH, or `dockertools-py copy … --platform OS/ARCH` before"
     raise DockertoolsError(f"{what}: no image for {wanted} in it; choose one ({by}); there is: {_told([one])}")
@@ -134,10 +132,11 @@ def _told(listed: Iterable[Listed]) -> str:
 
 
 def _with_others(image: StoredImage, indexes: Sequence[Listed]) -> Listed:
-    """An image of Docker's list, with those that are in an index beside it."""
+    """An image of Docker's list, with the others of the index that has its name, if it is in one."""
     config = digest_in(image.config)
     for index in indexes:
-        if any(config == digest_in(other.config) for other in index.images):
+        is_named = image.names == index.names or any(_is_same(one, other) for one in image.names for other in index.names)
+        if is_named and any(config == digest_in(other.config) for other in index.images):
             images = tuple(replace(other, names=image.names) for other in index.images)
             return Listed(image.names, images, is_index=True, default=image)
     return Listed(image.names, (image,))
@@ -145,6 +144,8 @@ def _with_others(image: StoredImage, indexes: Sequence[Listed]) -> Listed:
 
 def _archive_images(reader: Reader) -> Iterator[StoredImage]:
     what = reader.what(_DOCKER)
+    if reader.has("version"):
+        raise DockertoolsError(f"{reader.files.what}: a `dir:` folder of skopeo or podman: write the image as `oci:` instead")
     for entry in canonical_json.decode_list(reader.json(_DOCKER), what):
         match entry:
             case {"Config": str(config), "Layers": list(layers)} if len(layers) <= MAX_LAYERS_READ and _strings(layers):
@@ -239,12 +240,22 @@ def _names(entry: Descriptor) -> tuple[str, ...]:
     return tuple(entry.annotations[key] for key in (CONTAINERD_NAME, REF_NAME) if key in entry.annotations)[:1]
 
 
+def _is_same(full: str, other: str) -> bool:
+    """Whether a name of Docker's list and one of `index.json`, which may be a tag alone, are the same."""
+    tag = full.rpartition(":")[2]
+    return other == tag or _familiar(full) == _familiar(other)
+
+
+def _familiar(name: str) -> str:
+    """As Docker shortens it."""
+    return name.removeprefix("docker.io/").removeprefix("library/")
+
+
 def _matches(full: str, name: str | None, tag: str | None) -> bool:
     head, colon, tail = full.rpartition(":")
     own_name, own_tag = (head, tail) if colon and "/" not in tail else (full, "latest")
-    short = own_name.removeprefix("docker.io/").removeprefix("library/")
     # In a layout the whole name may be a tag: `skopeo copy … oci:folder:1.0`.
-    return (not name or name in (own_name, short)) and (not tag or tag in (own_tag, full))
+    return (not name or _familiar(name) == _familiar(own_name)) and (not tag or tag in (own_tag, full))
 
 
 def _what_it_is(reader: Reader) -> str:

@@ -53,10 +53,13 @@ class Platform:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """From `os/architecture[/variant]`, as in `linux/arm64/v8`. Raises DockertoolsError."""
-        parts = text.split("/")
-        if len(parts) not in (2, 3) or not all(part.isascii() and part.isalnum() for part in parts):
+        """From `os/architecture[/variant]`, as in `linux/arm64/v8`, in Go's words. Raises DockertoolsError."""
+        parts = text.lower().split("/")
+        if len(parts) not in (2, 3) or not all(part.isascii() and part.replace("_", "").isalnum() for part in parts):
             raise DockertoolsError(f"platform {shown(text)!r}: write os/architecture, as in linux/amd64 or linux/arm/v7")
+        if parts[1] in _MACHINES and parts[1] not in (architecture for architecture, _ in _MACHINES.values()):
+            known = cls.of_machine(parts[1])
+            raise DockertoolsError(f"platform {shown(text)!r}: write {parts[0]}/{str(known).partition('/')[2]}, as Go calls it")
         return cls(parts[1], parts[0], parts[2] if len(parts) == 3 else "")
 
     @classmethod

@@ -39,7 +39,7 @@ in
     fakeRootCommands = optional (types.nullOr types.string) "";
     enableFakechroot = optional types.bool false;
     rootMode = optional (types.oneOf [ "emulated" "uid-range" ]) "emulated";
-    architecture = optional (types.nullOr types.string) null;
+    architecture = optional (types.nullOr types.architecture) null;
     variant = optional (types.nullOr types.string) null;
     uid = optional types.natural 0;
     gid = optional types.natural 0;

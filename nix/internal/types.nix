@@ -19,6 +19,14 @@ rec {
   # Of several forms; the function gets RFC 3339, as dockertools_py/model/image_config.py wants it.
   date = (import ./date.nix).type;
 
+  # GOARCH: no engine would take what is called otherwise
+  architecture = {
+    check = v: elem v [
+      "386" "amd64" "arm" "arm64" "loong64" "mips" "mips64" "mips64le" "mipsle" "ppc64" "ppc64le" "riscv64" "s390x" "sparc64" "wasm"
+    ];
+    rule = "an architecture in Go's words, such as \"amd64\" (x86_64), \"arm64\" (aarch64), \"arm\" or \"386\"";
+  };
+
   inheritance = {
     check = v: elem v [ "all" "env" "none" ] || (isList v && all isString v);
     rule = "\"all\", \"env\", \"none\", or a list of keys such as [ \"Env\" \"User\" ]";

@@ -1,5 +1,6 @@
 """The engines that tests run with, by name."""
 
+import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -13,7 +14,7 @@ from tests.clients.engines.layout import Layout
 from tests.clients.engines.podman import Podman
 
 # Programs of newer Debian releases, unpacked beside the system: SUITE/root/usr/sbin/dockerd and so on.
-SUITES = Path(__file__).parents[2] / ".cache/suites"
+SUITES = Path(__file__).parents[2] / ".cache" / ("newest" if os.environ.get("NEWEST_DOCKER") else "suites")
 
 
 def suite_path(suite: str) -> str:

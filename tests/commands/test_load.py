@@ -65,7 +65,7 @@ def test_load_prints_names_and_says_how_much(daemon: tuple[State, str], image: P
     assert len(state.uploads) == 1
 
 
-def test_dry_run_tells_and_sends_nothing(daemon: tuple[State, str], image: Path) -> None:
+def test_dry_run_tells_and_sends_nothing(daemon: tuple[State, str], image: Path, tmp_path: Path) -> None:
     state, url = daemon
     done = dockertools("load", image, "-t", "one:1", "--dry-run")
     lines = done.stdout.splitlines()
@@ -83,6 +83,12 @@ def test_dry_run_tells_and_sends_nothing(daemon: tuple[State, str], image: Path)
     assert lines[3] == "name one:2, of what is one:1 there"
     lines = dockertools("load", image, "-t", "one:1", "--dry-run").stdout.splitlines()
     assert [line[:4] for line in lines] == ["keep", "keep", "0 of"]
+    # A name that another image would lose.
+    other = description(tmp_path / "other", size=4000)
+    lines = dockertools("load", other, "-t", "one:1", "--dry-run").stdout.splitlines()
+    assert lines[3:] == ["name one:1, which another image has now"]
+    lines = dockertools("load", other, "-t", "one:1", "--dry-run", "--json").stdout.splitlines()
+    assert json.loads(lines[-1]) == {"event": "name", "reference": "one:1", "source": None, "moves": True}
     lines = dockertools("load", image, "-t", "one:2", "--dry-run", "--full").stdout.splitlines()
     assert lines[0].endswith(": everything was asked for")
     assert (len(state.uploads), set(state.names)) == (1, {"docker.io/library/one:1"})
@@ -103,7 +109,7 @@ def test_json_events(daemon: tuple[State, str], image: Path) -> None:
         done = dockertools("load", image, "-t", "one:2", "--json", "--dry-run", *options)
         events = [json.loads(line) for line in done.stdout.splitlines()]
         assert [(event["event"], event["why"]) for event in events[:2]] == [(what, why)] * 2
-        names = [] if options else [{"event": "name", "reference": "one:2", "source": "one:1"}]
+        names = [] if options else [{"event": "name", "reference": "one:2", "source": "one:1", "moves": False}]
         assert events[2:] == names
     events = [json.loads(line) for line in dockertools("load", image, "-t", "one:2", "--json").stdout.splitlines()]
     assert [event["event"] for event in events] == ["skipped", "skipped", "loaded"]
@@ -165,21 +171,21 @@ def test_run_loads_and_becomes_the_engines_program(daemon: tuple[State, str], im
     docker = str(tmp_path / "bin/docker")
     # None of our standard streams is a terminal.
     done = dockertools("run", "--default-tag", "one:1", image, "--version", "-t", "x", "--to", stdin=subprocess.DEVNULL)
-    words = [docker, "run", "--rm", "--interactive", "one:1", "--version", "-t", "x", "--to"]
+    words = [docker, "run", "--pull=never", "--rm", "--interactive", "one:1", "--version", "-t", "x", "--to"]
     assert (done.returncode, done.stdout.splitlines()) == (0, words)
     assert "2 of 2 layers sent" in done.stderr
     done = dockertools("run", "--default-tag", "one:1", image, "ls", "--", "-p", "8080:80", "-t", stdin=subprocess.DEVNULL)
-    words = [docker, "run", "--rm", "--interactive", "-p", "8080:80", "-t", "one:1", "ls"]
+    words = [docker, "run", "--pull=never", "--rm", "--interactive", "-p", "8080:80", "-t", "one:1", "ls"]
     assert (done.returncode, done.stdout.splitlines(), done.stderr) == (0, words, "")
     done = dockertools("run", "-t", "one:1", image, "git", "log", "--", "file", "--", stdin=subprocess.DEVNULL)
-    assert done.stdout.splitlines()[4:] == ["one:1", "git", "log", "--", "file"]
+    assert done.stdout.splitlines()[5:] == ["one:1", "git", "log", "--", "file"]
 
 
 def test_run_takes_its_own_options_last_too(daemon: tuple[State, str], image: Path, tmp_path: Path) -> None:
     _, url = daemon
     done = dockertools("run", "-t", "one:1", image, "ls", "--", "-v", "a:b", "--to", url, stdin=subprocess.DEVNULL)
-    words = [f"{tmp_path}/bin/docker", "--host", url, "run", "--rm", "--interactive", "-v", "a:b", "one:1", "ls"]
-    assert done.stdout.splitlines() == words
+    words = ["--host", url, "run", "--pull=never", "--rm", "--interactive", "-v", "a:b", "one:1", "ls"]
+    assert done.stdout.splitlines() == [f"{tmp_path}/bin/docker", *words]
     assert failure("run", "-t", "one:1", image, "--", "file") == (
         "file follows `--` and is no option of the engine; where the `--` is for the container, end with another `--`"
     )
@@ -200,7 +206,7 @@ def test_the_image_of_an_index_for_the_engine(daemon: tuple[State, str], tmp_pat
     assert state.names["docker.io/library/other:1"] == ids["linux/amd64"]
     words = ["--platform", "linux/amd64"]
     done = dockertools("run", "-t", "run:1", index, "ls", "--", *words, stdin=subprocess.DEVNULL)
-    assert done.stdout.splitlines()[1:] == ["run", "--rm", "--interactive", *words, "run:1", "ls"]
+    assert done.stdout.splitlines()[1:] == ["run", "--pull=never", "--rm", "--interactive", *words, "run:1", "ls"]
     assert state.names["docker.io/library/run:1"] == ids["linux/amd64"]
     state.machine = "s390x"
     assert failure("load", index, "-t", "one:1") == (
@@ -227,7 +233,7 @@ def test_run_on_a_terminal(daemon: tuple[State, str], image: Path) -> None:
     done = dockertools("run", "-t", "one:1", image, capture_output=False, **streams)
     os.close(follower)
     assert done.returncode == 0
-    assert os.read(leader, 4096).split()[1:] == [b"run", b"--rm", b"--interactive", b"--tty", b"one:1"]
+    assert os.read(leader, 4096).split()[1:] == [b"run", b"--pull=never", b"--rm", b"--interactive", b"--tty", b"one:1"]
     os.close(leader)
 
 
@@ -267,7 +273,7 @@ def test_attributes_of_images(daemon: tuple[State, str], nix: Nix, tmp_path: Pat
     assert done.stdout == "other:1\n"
     command = [run, "hello", "--version", "--", "--init"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, stdin=subprocess.DEVNULL)
-    words = ["run", "--rm", "--interactive", "--init", name, "hello", "--version"]
+    words = ["run", "--pull=never", "--rm", "--interactive", "--init", name, "hello", "--version"]
     assert done.stdout.splitlines() == [f"{tmp_path}/bin/docker", *words]
     assert len(daemon[0].uploads) == 1
 

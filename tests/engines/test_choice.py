@@ -8,6 +8,7 @@ import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -229,6 +230,14 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@contextmanager
+def listening(path: Path) -> Iterator[Path]:
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        server.listen()
+        yield path
+
+
 def program(folder: Path, name: str, script: str = "exit 1") -> None:
     (folder / name).write_text(f"#!/bin/sh\n{script}\n")
     (folder / name).chmod(0o755)
@@ -247,7 +256,10 @@ def test_the_first_engine_that_is_there(programs: Path, tmp_path: Path) -> None:
     assert [engine.title() for engine in choose(Choice(), home)] == ["k3s"]
     program(programs, "ctr")
     (tmp_path / "containerd.sock").touch()
-    assert [engine.title() for engine in choose(Choice(), home)] == ["containerd"]
+    assert [engine.title() for engine in choose(Choice(), home)] == ["k3s"], "nobody listens there"
+    (tmp_path / "containerd.sock").unlink()
+    with listening(tmp_path / "containerd.sock"):
+        assert [engine.title() for engine in choose(Choice(), home)] == ["containerd"]
     program(programs, "podman")
     assert [type(engine) for engine in choose(Choice(), home)] == [Podman]
     with fake_docker(tmp_path, "docker-26") as (_, url):
@@ -259,7 +271,7 @@ def test_the_first_engine_that_is_there(programs: Path, tmp_path: Path) -> None:
             choose(Choice(), home | {"DOCKER_HOST": "unix:///gone"})
         (chosen,) = choose(Choice(), home | {"DOCKER_HOST": url})
         assert chosen.run_command(Reference("a", "1"), [], [], terminal=True)[:5] == (
-            ["docker", "run", "--rm", "--interactive", "--tty"]
+            ["docker", "run", "--pull=never", "--rm", "--interactive"]
         )
         (podman,) = choose(Choice(), home | {"CONTAINER_HOST": url})
         assert podman.run_command(Reference("a", "1"), [], [], terminal=False)[:3] == ["podman", "--url", url]
@@ -278,11 +290,15 @@ def test_engines_by_name(programs: Path, tmp_path: Path) -> None:
         assert isinstance(docker, Docker)
         assert isinstance(choose(Choice("docker"), home | {"DOCKER_HOST": url})[0], Docker)
     assert isinstance(choose(Choice("podman"), home)[0], Podman)
-    (containerd,) = choose(Choice("containerd", "ns", "/x.sock"), home)
-    assert isinstance(containerd, Containerd)
-    assert containerd._command == ("ctr", "--namespace=ns", "--address=/x.sock")
-    (containerd,) = choose(Choice(None, "ns"), home)
-    assert isinstance(containerd, Containerd)
+    with listening(tmp_path / "x.sock") as sock:
+        (containerd,) = choose(Choice("containerd", "ns", str(sock)), home)
+        assert isinstance(containerd, Containerd)
+        assert containerd._command == ("ctr", "--namespace=ns", f"--address={sock}")
+        with pytest.raises(Unreachable, match=r"^containerd at .*/containerd\.sock: No such file or directory; is it running"):
+            choose(Choice(None, "ns"), home)
+        sock.rename(tmp_path / "containerd.sock")
+        (containerd,) = choose(Choice(None, "ns"), home)
+        assert isinstance(containerd, Containerd)
     (k3s,) = choose(Choice("k3s"), home)
     assert isinstance(k3s, Containerd)
     assert k3s._command == ("k3s", "ctr", "--namespace=k8s.io")
@@ -311,6 +327,18 @@ def test_engines_that_are_none(programs: Path, tmp_path: Path, choice: Choice, w
     with pytest.raises(DockertoolsError) as caught:
         choose(choice, {"HOME": str(tmp_path)})
     assert str(caught.value).startswith(words)
+
+
+def test_the_platform_that_dockers_program_wants(tmp_path: Path) -> None:
+    home = {"HOME": str(tmp_path), "DOCKER_DEFAULT_PLATFORM": "linux/s390x"}
+    with fake_docker(tmp_path, "docker-26") as (state, url):
+        (docker,) = choose(Choice(), home | {"DOCKER_HOST": url})
+        assert str(docker.platform()) == "linux/s390x"
+        (podman,) = choose(Choice(), home | {"CONTAINER_HOST": url})
+        assert str(podman.platform()) == "linux/amd64"
+        assert "GET /info" in state.requests
+        with pytest.raises(DockertoolsError, match="platform 'x86_64': write os/architecture"):
+            choose(Choice(), home | {"DOCKER_HOST": url, "DOCKER_DEFAULT_PLATFORM": "x86_64"})
 
 
 def test_a_cluster_without_nodes(programs: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from dockertools_py.engines.containerd import Containerd
 from dockertools_py.engines.engine import Refused, Write
+from dockertools_py.engines.loading import plan
 from dockertools_py.engines.podman import WORTH_SEARCHING, Podman
 from dockertools_py.engines.programs import answer, ask, feed
 from dockertools_py.engines.record import Record
@@ -52,6 +53,15 @@ def test_what_the_machine_of_an_engine_runs(script: Script) -> None:
     here = Platform.of_machine(os.uname().machine)
     assert Containerd(["ctr"], "containerd").platform() == here
     assert str(Containerd(["ctr"], "kind node", machine_command=script("echo aarch64")).platform()) == "linux/arm64"
+
+
+def test_what_containerd_does_not_take_is_not_sent(script: Script, tmp_path: Path) -> None:
+    made = replace(wanted(image(layer(tmp_path, "a")), "app:1"), platform=Platform("s390x"))
+    node = Containerd(["ctr"], "kind node", machine_command=script("echo aarch64"))
+    with pytest.raises(DockertoolsError, match=r"^kind node: takes images for linux/arm64, and this one is for linux/s390x: "):
+        plan(node, made)
+    other = Containerd(script("true"), "kind node", machine_command=["echo", "s390x"])
+    assert other.lacks(A, made) == "there is no image of that name"
 
 
 def test_an_archive_goes_through_whole(script: Script, tmp_path: Path) -> None:

@@ -20,14 +20,14 @@ SEVERAL = tuple(Listed(names, (StoredImage(names, f"c{number}", ()),)) for numbe
 THERE = "docker.io/library/one:1, docker.io/library/one:2, example.org/two:latest, one without a name"
 
 
-def index_for(*platforms: Platform, names: tuple[str, ...] = ("x:1",), default: int | None = None) -> Listed:
+def index_for(*platforms: Platform, names: tuple[str, ...] = ("x:1",)) -> Listed:
     """Images whose configs are their numbers."""
     images = tuple(StoredImage(names, str(number), (), platform) for number, platform in enumerate(platforms))
-    return Listed(names, images, is_index=True, default=None if default is None else images[default])
+    return Listed(names, images, is_index=True)
 
 
-def found(one: Listed, here: Platform, platform: Platform | None = None) -> str:
-    return image_of(one, "it", lambda: here, platform).config
+def found(one: Listed, here: Platform) -> str:
+    return image_of(one, "it", lambda: here).config
 
 
 @pytest.mark.parametrize(
@@ -70,27 +70,20 @@ def test_choosing_what_is_not_there(
 def test_choosing_by_platform() -> None:
     index = index_for(AMD, ARM)
     assert [found(index, here) for here in (AMD, Platform("arm64"))] == ["0", "1"]
-    assert found(index, AMD, ARM) == "1"
     arms = index_for(*(Platform("arm", variant=variant) for variant in ("v5", "v6", "v7")))
     assert [found(arms, Platform("arm", variant=variant)) for variant in ("v6", "v7", "")] == ["1", "2", "2"]
     # Of equal ones the first, as where a registry has an index.
     assert found(index_for(ARM, AMD, AMD), AMD) == "1"
-    for one, platform, there in (
-        (index, None, "x:1 for linux/amd64, x:1 for linux/arm64/v8"),
-        (index_for(), None, "x:1"),
-        (index_for(AMD, ARM, default=0), Platform("s390x"), "x:1 for linux/amd64, x:1 for linux/arm64/v8"),
-    ):
+    for one, there in ((index, "x:1 for linux/amd64, x:1 for linux/arm64/v8"), (index_for(), "x:1")):
         with pytest.raises(DockertoolsError) as caught:
-            found(one, Platform("s390x"), platform)
+            found(one, Platform("s390x"))
         assert str(caught.value) == (
             "it: no image for linux/s390x in it; choose one (`architecture`, --platform OS/ARCH, or "
             f"`dockertools-py copy … --platform OS/ARCH` before); there is: {there}"
         )
 
 
-def test_what_is_found_where_nothing_is_for_this_machine() -> None:
-    """In an archive the image that Docker would take; and who names the only image there is means it."""
-    assert found(index_for(AMD, ARM, default=1), Platform("s390x")) == "1"
+def test_who_names_the_only_image_there_is_means_it() -> None:
     assert found(SEVERAL[0], Platform("s390x")) == "c1"
 
 
@@ -128,6 +121,7 @@ def index_of(*names: str, lost: tuple[int, ...] = ()) -> dict[str, bytes]:
     """An archive of one index, under names: for amd64 and for arm64, of which the manifests of some are `lost`."""
     files: dict[str, bytes] = {}
     entries: list[Any] = []
+    own: dict[str, bytes] = {}
     for number, platform in enumerate((AMD, ARM)):
         own = Handmade(names=(), config={"Cmd": [str(platform)]}).files()
         manifest = next(data for data in own.values() if MANIFEST.encode() in data and b'"layers"' in data)
@@ -137,7 +131,8 @@ def index_of(*names: str, lost: tuple[int, ...] = ()) -> dict[str, bytes]:
         entries.append(descriptor(manifest, MANIFEST) | {"platform": platform.to_json()})
     index = encode({"manifests": entries})
     tops = [descriptor(index, INDEX, annotations=note(name)) for name in names]
-    return files | {blob(index): index, "index.json": encode({"manifests": tops})}
+    docker = [entry | {"RepoTags": list(names)} for entry in json.loads(own["manifest.json"])]
+    return files | {blob(index): index, "index.json": encode({"manifests": tops}), "manifest.json": encode(docker)}
 
 
 def listed(folder: Path, files: Mapping[str, bytes]) -> tuple[Listed, ...]:
@@ -202,6 +197,36 @@ def test_dockers_list_has_one_image_of_an_index(tmp_path: Path) -> None:
     assert {image.names for image in one.images} == {one.default.names}, "as Docker's list has them"
     (one,) = list_images(Reader.open(write_tar(tmp_path / "b.tar", Handmade().files())))
     assert one == Listed(one.names, one.images) and one.names == ("handmade:1",)
+
+
+def test_an_image_of_an_index_that_has_a_name_of_its_own_in_dockers_list(tmp_path: Path) -> None:
+    """As `docker save app:1 app:1-arm64` writes it: that name means the one image, though it is in the index too."""
+    files = index_of("app:1")
+    (top,) = json.loads(files["index.json"])["manifests"]
+    (_, arm) = json.loads(files[blob_of(top)])["manifests"]
+    (docker,) = json.loads(files["manifest.json"])
+    files["index.json"] = encode({"manifests": [top, arm | {"annotations": note("app:1-arm64")}]})
+    files["manifest.json"] = encode([docker, docker | {"RepoTags": ["app:1-arm64"]}])
+    index, one = listed(tmp_path, files)
+    assert index.platforms() == (AMD, ARM) and index.names == ("app:1",)
+    assert not one.is_index and one.names == ("app:1-arm64",)
+    for name in ("app", "docker.io/library/app"):
+        assert choose([index, one], "it", name=name, tag="1-arm64") is one
+    # A tag alone, as skopeo writes it; and no name at all.
+    tag = {"annotations": {"org.opencontainers.image.ref.name": "1"}}
+    named = listed(tmp_path, files | {"index.json": encode({"manifests": [top | tag]})})
+    assert [item.is_index for item in named] == [True, False]
+    bare = {key: value for key, value in top.items() if key != "annotations"}
+    nameless = {"index.json": encode({"manifests": [bare]}), "manifest.json": encode([docker | {"RepoTags": None}])}
+    assert [item.is_index for item in listed(tmp_path, files | nameless)] == [True]
+
+
+def test_a_folder_that_is_no_layout(tmp_path: Path) -> None:
+    """As `skopeo copy … dir:` writes it."""
+    for name, data in {"version": b"Directory Transport Version: 1.1\n", "manifest.json": b"{}"}.items():
+        (tmp_path / name).write_bytes(data)
+    with pytest.raises(DockertoolsError, match=r": a `dir:` folder of skopeo or podman: write the image as `oci:` instead$"):
+        list_images(Reader.open(tmp_path))
 
 
 def test_dockers_list_counts_whatever_the_index_is(tmp_path: Path) -> None:

@@ -623,3 +623,10 @@ def test_archive_members_are_in_an_order_for_readers_that_cannot_seek(built: Out
     files = [name for name in listing if not name.endswith("/")]
     assert files[:3] == ["oci-layout", "index.json", "manifest.json"]
     assert len(open_archive(built["gz"])) == 1
+
+
+def test_an_architecture_in_other_words_than_gos(nix: Nix) -> None:
+    """No engine would choose the image, and evaluation knows."""
+    for function in ("build", "buildImage", "buildLayeredImage"):
+        said = nix.failure(f'({function} {{ name = "x"; architecture = "aarch64"; }}).imageRef')
+        assert f'dockerTools.{function}: `architecture` is "aarch64": write null or an architecture in Go\'s words, such as' in said

@@ -130,7 +130,7 @@ def test_an_engine_gets_the_image_for_it(built: Outputs, tmp_path: Path) -> None
         (tmp_path / "docker").chmod(0o755)
         command = [built["run"], "hello", "--", "--platform", "linux/amd64"]
         done = subprocess.run(command, capture_output=True, text=True, env=environment, stdin=subprocess.DEVNULL, check=True)
-        assert done.stdout == "run --rm --interactive --platform linux/amd64 app:2 hello\n"
+        assert done.stdout == "run --pull=never --rm --interactive --platform linux/amd64 app:2 hello\n"
 
 
 def test_one_of_its_images_as_a_base(nix: Nix, built: Outputs) -> None:
@@ -157,7 +157,8 @@ def test_a_platform_that_it_is_not_for(nix: Nix) -> None:
     ("arguments", "why"),
     [
         ("images = { };", '`images` is { }: write at least one, as in { "linux/amd64" = image; }.'),
-        ('images."amd64" = amd;', '`images` has "amd64": write platforms such as "linux/amd64" or "linux/arm64/v8".'),
+        ('images."amd64" = amd;', '`images` has "amd64": write platforms in Go\'s words, such as "linux/amd64" or "linux'),
+        ('images."linux/x86_64" = amd;', '`images` has "linux/x86_64": write platforms in Go\'s words'),
         ('images."linux/amd64" = 1;', '`images."linux/amd64"` is 1: write an image, or a file: a package, or a path such as'),
         ('images."linux/amd64" = ./x.tar;', "`name` is missing: the first image is a file, which has none for it."),
         ('images."linux/amd64" = amd; annotations.a = 1;', '`annotations."a"` is 1: write a string.'),

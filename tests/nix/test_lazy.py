@@ -215,7 +215,10 @@ def test_a_load_that_no_cache_can_feed(
         *_, last = done.stderr.splitlines()
         assert last.startswith("dockertools-py load: /nix/store/")
         assert "neither here nor in a cache that Nix asks (" in last
-        assert last.endswith("or use `image.push` or `image.load`, which have what they need")
+        assert last.endswith("or use `image.load`, which has what it needs")
+        # It is there and not trusted: Nix says so in a warning, and then that it cannot build.
+        done = machine.run("env", f"NIX_CONFIG=substituters = {farm.cache}\ntrusted-public-keys =", script, check=False)
+        assert "in a cache that Nix asks (" in done.stderr and "trusted-public-keys" in done.stderr.splitlines()[-1]
         # The engine was asked, and sent nothing.
         assert state.requests and not state.uploads
 
