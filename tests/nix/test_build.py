@@ -629,4 +629,4 @@ def test_an_architecture_in_other_words_than_gos(nix: Nix) -> None:
     """No engine would choose the image, and evaluation knows."""
     for function in ("build", "buildImage", "buildLayeredImage"):
         said = nix.failure(f'({function} {{ name = "x"; architecture = "aarch64"; }}).imageRef')
-        assert f'dockerTools.{function}: `architecture` is "aarch64": write null or an architecture in Go\'s words, such as' in said
+        assert f'dockerTools.{function}: `architecture` is "aarch64": write null or an architecture in Go' in said
