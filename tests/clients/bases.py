@@ -42,6 +42,7 @@ class Bases:
             line.partition("=")[2] for line in about.splitlines() if line.startswith("VERSION_CODENAME=")
         )
         self.folder = CACHE / f"{self.release}-{hashlib.sha256(recipe).hexdigest()[:16]}"
+        CACHE.mkdir(parents=True, exist_ok=True)
 
     def get(self, name: str) -> Path:
         """The archive or layout of a base, made if need be."""
@@ -63,7 +64,6 @@ class Bases:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        CACHE.mkdir(parents=True, exist_ok=True)
         with (CACHE / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield

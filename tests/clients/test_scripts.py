@@ -63,15 +63,16 @@ build {
 }
 """
 
-# No Debian, no base, and no tools of an image but bash and coreutils.
+# No Debian, no base, and no tools of an image but bash and coreutils. And no number that a build user of Nix may have: when a
+# build begins, Nix ends whatever its user runs, in containers too.
 SERVICE = r"""
 build {
   name = "scripts-service"; tag = "1"; compressor = "none";
   contents = [ bash coreutils ];
   runAsRoot = ''
     ${shadowSetup}
-    groupadd --gid 999 app
-    useradd --uid 999 --gid app --create-home --shell /bin/bash app
+    groupadd --gid 1999 app
+    useradd --uid 1999 --gid app --create-home --shell /bin/bash app
     install -d -o app -g app -m 750 /var/lib/app
     mkdir -m 1777 /var/tmp
   '';

@@ -106,7 +106,11 @@ ERRORS = [
     ('build { name = "x"; meta = "m"; }', 'build: `meta` is "m": write an attribute set.'),
     ('build { name = "x"; created = true; }', f"build: `created` is true: write {DATE}."),
     ('build { name = "x"; created = "now"; }', f'build: `created` is "now": write {DATE}.'),
-    ('build { name = "x"; architecture = true; }', "build: `architecture` is true: write null or a string."),
+    (
+        'build { name = "x"; architecture = true; }',
+        "build: `architecture` is true: write null or an architecture in Go's words, "
+        'such as "amd64" (x86_64), "arm64" (aarch64), "arm" or "386".',
+    ),
     ('build { name = "x"; fromImage = "base"; }', f'build: `fromImage` is "base": write null or {FILE}.'),
     (
         'build { name = "x"; addTarball = (x: x); }',

@@ -133,7 +133,8 @@ def test_killed_in_the_middle_and_pushed_again(registry: str, built: Built, tmp_
     push(built["base.push"], f"http://{registry}/team/app:1", env=machine(tmp_path / "first"))
     before = raw(f"{registry}/team/app:1")
     # All of it is made anew, with other bytes, and held up after the first megabyte.
-    command = [built["child.push"], "--no-reuse", "--compressor", "none"]
+    # Whoever runs the tests in the background has them overlook SIGINT, and so all that they start.
+    command = ["env", "--default-signal=INT", built["child.push"], "--no-reuse", "--compressor", "none"]
     env = machine(tmp_path / "second", TMPDIR=str(tmp_path / "tmp"))
     (tmp_path / "tmp").mkdir()
     with proxied(registry) as (host, proxy):
@@ -146,9 +147,12 @@ def test_killed_in_the_middle_and_pushed_again(registry: str, built: Built, tmp_
                 stderr=subprocess.PIPE,
                 start_new_session=True,
             ) as process:
-                assert proxy.held.wait(60), number
-                process.send_signal(kill)
-                said = process.communicate(timeout=60)[1].decode()
+                try:
+                    assert proxy.held.wait(60), number
+                    process.send_signal(kill)
+                    said = process.communicate(timeout=60)[1].decode()
+                finally:
+                    process.kill()
             assert process.returncode == {signal.SIGKILL: -9, signal.SIGTERM: 143, signal.SIGINT: 130}[kill]
             # Small layers may have come through before.
             others = [line for line in said.splitlines() if not line.startswith("push: layer ")]
