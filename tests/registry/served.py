@@ -8,7 +8,7 @@ import ssl
 import threading
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -67,6 +67,7 @@ class Rules:
 
 class Handler(BaseHTTPRequestHandler):
     rules: Rules
+    has_answered = False
 
     def do_GET(self) -> None:
         self._served()
@@ -126,6 +127,8 @@ class Handler(BaseHTTPRequestHandler):
                     self.rules.requests.append(Request(self.command, self.path, dict(self.headers)))
                     faults.popleft()(self, b"")
                     self.close_connection = True
+                    if self.has_answered:
+                        self._linger()
                     return
         body = b"".join(self.body())
         request = Request(self.command, self.path, dict(self.headers), body)
@@ -149,6 +152,14 @@ class Handler(BaseHTTPRequestHandler):
             self.send(206, {"Content-Range": said}, data[int(begin) :])
         else:
             self.send(200, {"Content-Type": media_type}, data)
+
+    def _linger(self) -> None:
+        """Read what still comes, as a registry does: a connection that is closed before takes the answer with it."""
+        with suppress(OSError):
+            self.connection.shutdown(socket.SHUT_WR)
+            self.connection.settimeout(5)
+            while self.connection.recv(1 << 16):
+                pass
 
     def _is_let_in(self) -> bool:
         given = self.headers.get("Authorization", "")
@@ -216,6 +227,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def send(self, status: int, headers: dict[str, str], body: bytes, *, length: int | None = None) -> None:
         """An answer; with another `length` than that of `body` the connection ends too early, or late."""
+        self.has_answered = True
         self.send_response(status)
         for name, value in {"Content-Length": str(len(body) if length is None else length), **headers}.items():
             if value:
