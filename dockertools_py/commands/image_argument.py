@@ -93,7 +93,8 @@ def open_image(
         is_remote = str(path).startswith(("docker:/", "http:/", "https:/"))
         hint = ": an image in a registry is copied first, with `dockertools-py copy`" if is_remote else ""
         raise DockertoolsError(f"{path}: no such file or directory{hint}")
-    if path.is_dir() and (described := _of_description(path, platform, find_platform)):
+    find = (lambda: platform) if platform else find_platform
+    if path.is_dir() and (described := _of_description(path, platform, find)):
         if choice:
             raise DockertoolsError(f"--choose: {path} is a description, of one image or index, without a name: leave it out")
         return described
@@ -106,7 +107,7 @@ def open_image(
     wanted = Reference.parse(choice) if choice else None
     name, tag = (wanted.name, wanted.tag) if wanted else (None, None)
     one = choose(list_images(reader), what, name=name, tag=tag, platform=platform)
-    stored = image_of(one, what, (lambda: platform) if platform else find_platform)
+    stored = image_of(one, what, find)
     if platform and not one.is_index:  # before all of it is read
         _check_platform(read_config(reader, stored).platform, platform, path)
     return Opened(NamedImage(read_image(reader, stored, zstd), parse_all(stored.names)), one.platforms())
@@ -117,18 +118,17 @@ def _check_platform(own: Platform, wanted: Platform | None, path: Path) -> None:
         raise DockertoolsError(f"{path}: an image for {shown(str(own))}, not for {wanted}")
 
 
-def _of_description(path: Path, platform: Platform | None, find_platform: FindPlatform) -> Opened | None:
+def _of_description(path: Path, platform: Platform | None, find: FindPlatform) -> Opened | None:
     if description.is_index(path):
-        return _of_index(path, (lambda: platform) if platform else find_platform)
+        return _of_index(path, find())
     described = _described(path)
     if described:
         _check_platform(described.named.image.config.platform, platform, path)
     return described
 
 
-def _of_index(folder: Path, find_platform: FindPlatform) -> Opened:
+def _of_index(folder: Path, wanted: Platform) -> Opened:
     by_platform = dict(description.read_index(folder)[0])
-    wanted = find_platform()
     best = wanted.best_of(by_platform)
     if best is None:
         there = ", ".join(map(str, by_platform))

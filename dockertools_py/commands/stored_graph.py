@@ -10,6 +10,7 @@ from dockertools_py.model.digest import Digest
 from dockertools_py.model.index import Index
 from dockertools_py.model.media_type import INDEXES, compressor_of
 from dockertools_py.model.platform import Platform
+from dockertools_py.model.reference import familiar
 from dockertools_py.pack.bundle import CONTAINERD_NAME, REF_NAME, blob_name
 from dockertools_py.registry.choice import choose
 from dockertools_py.registry.content import Content, FileRange
@@ -71,8 +72,7 @@ def read_graph(reader: Reader, choice: str | None, platform: Platform | None = N
 def _names(entry: Descriptor) -> list[str]:
     """The full name, the name as Docker shortens it, and the tag: whatever there is, the longest first."""
     full, short = entry.annotations.get(CONTAINERD_NAME, ""), entry.annotations.get(REF_NAME, "")
-    familiar = full.removeprefix("docker.io/").removeprefix("library/")
-    return [name for name in (familiar, full, short) if name]
+    return [name for name in (familiar(full), full, short) if name]
 
 
 def _content(reader: Reader, blob: Descriptor) -> FileRange:

@@ -19,6 +19,7 @@ from dockertools_py.model.index import MAX_MANIFESTS_READ, Index
 from dockertools_py.model.manifest import MAX_LAYERS_READ, Manifest
 from dockertools_py.model.media_type import INDEXES, MANIFESTS
 from dockertools_py.model.platform import Platform
+from dockertools_py.model.reference import familiar
 from dockertools_py.pack.bundle import CONTAINERD_NAME, REF_NAME, blob_name
 
 _MAX_NESTING = 4
@@ -243,19 +244,14 @@ def _names(entry: Descriptor) -> tuple[str, ...]:
 def _is_same(full: str, other: str) -> bool:
     """Whether a name of Docker's list and one of `index.json`, which may be a tag alone, are the same."""
     tag = full.rpartition(":")[2]
-    return other == tag or _familiar(full) == _familiar(other)
-
-
-def _familiar(name: str) -> str:
-    """As Docker shortens it."""
-    return name.removeprefix("docker.io/").removeprefix("library/")
+    return other == tag or familiar(full) == familiar(other)
 
 
 def _matches(full: str, name: str | None, tag: str | None) -> bool:
     head, colon, tail = full.rpartition(":")
     own_name, own_tag = (head, tail) if colon and "/" not in tail else (full, "latest")
     # In a layout the whole name may be a tag: `skopeo copy … oci:folder:1.0`.
-    return (not name or _familiar(name) == _familiar(own_name)) and (not tag or tag in (own_tag, full))
+    return (not name or familiar(name) == familiar(own_name)) and (not tag or tag in (own_tag, full))
 
 
 def _what_it_is(reader: Reader) -> str:

@@ -57,8 +57,8 @@ class Platform:
         parts = text.lower().split("/")
         if len(parts) not in (2, 3) or not all(part.isascii() and part.replace("_", "").isalnum() for part in parts):
             raise DockertoolsError(f"platform {shown(text)!r}: write os/architecture, as in linux/amd64 or linux/arm/v7")
-        if parts[1] in _MACHINES and parts[1] not in (architecture for architecture, _ in _MACHINES.values()):
-            known = cls.of_machine(parts[1])
+        known = cls.of_machine(parts[1])
+        if known.architecture != parts[1]:
             raise DockertoolsError(f"platform {shown(text)!r}: write {parts[0]}/{str(known).partition('/')[2]}, as Go calls it")
         return cls(parts[1], parts[0], parts[2] if len(parts) == 3 else "")
 

@@ -56,6 +56,11 @@ class Reference:
         return f"{self.name}:{self.tag}"
 
 
+def familiar(name: str) -> str:
+    """A name as Docker shortens it: without its own registry, which `Reference.normalised` writes out."""
+    return name.removeprefix("docker.io/").removeprefix("library/")
+
+
 def parse_all(names: Iterable[str]) -> tuple[Reference, ...]:
     """References of names as archives and layouts have them, where Docker's own registry may be written out.
 
@@ -64,7 +69,7 @@ def parse_all(names: Iterable[str]) -> tuple[Reference, ...]:
     """
     references = []
     for name in names:
-        short = name.removeprefix("docker.io/").removeprefix("library/")
+        short = familiar(name)
         if ":" in short or "/" in short:
             with suppress(DockertoolsError):
                 references.append(Reference.parse(short))
